@@ -1,0 +1,57 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+let package = Package(
+  name: "pollard",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "Pollard", targets: ["Pollard"]),
+    .executable(name: "pollard", targets: ["PollardCLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .target(name: "CTensorKernels"),
+    .target(name: "PollardBase"),
+    .target(name: "TensorStorage", dependencies: ["PollardBase", "CTensorKernels"]),
+    .target(name: "TensorKernels", dependencies: ["PollardBase", "TensorStorage", "CTensorKernels"]),
+    .target(name: "CheckpointFormats", dependencies: ["PollardBase", "TensorStorage"]),
+    .target(name: "ModelGraph", dependencies: ["PollardBase", "TensorStorage"]),
+    .target(name: "GraphExecution", dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"]),
+    .target(
+      name: "ModelArchitectures",
+      dependencies: ["PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph"]),
+    .target(
+      name: "GraphCompaction",
+      dependencies: ["PollardBase", "TensorStorage", "CTensorKernels", "ModelGraph"]),
+    .target(
+      name: "ModelVerification",
+      dependencies: ["PollardBase", "TensorStorage", "ModelGraph", "GraphExecution", "GraphCompaction"]),
+    .target(
+      name: "Pollard",
+      dependencies: [
+        "PollardBase", "TensorStorage", "TensorKernels", "CheckpointFormats", "ModelGraph", "GraphExecution",
+        "ModelArchitectures", "GraphCompaction", "ModelVerification",
+      ]),
+    .executableTarget(
+      name: "PollardCLI",
+      dependencies: [
+        "Pollard", "PollardBase",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    .testTarget(name: "PollardBaseTests", dependencies: ["PollardBase"]),
+    .testTarget(name: "TensorStorageTests", dependencies: ["TensorStorage"]),
+    .testTarget(name: "TensorKernelsTests", dependencies: ["TensorKernels", "CTensorKernels"]),
+    .testTarget(name: "CheckpointFormatsTests", dependencies: ["CheckpointFormats"]),
+    .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
+    .testTarget(name: "GraphExecutionTests", dependencies: ["GraphExecution"]),
+    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures"]),
+    .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
+    .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
+    .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
+    .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
+  ],
+  swiftLanguageModes: [.v6]
+)
