@@ -129,7 +129,8 @@ public struct DimensionMap: Sendable {
       roles.append(role(of: leaf, in: contraction.axis, relations.table))
     }
     guard let role = roles.first, roles.allSatisfy({ $0 == role }) else { return .valueSize }
-    return role == .heads && isQueriesOfOneGroup(leaf, relations, graph) ? .queries : role
+    if role == .heads, isQueriesOfOneGroup(leaf, relations, graph) { return .queries }
+    return role == .neurons && isMixedByWeights(leaf, relations, graph) ? .valueSize : role
   }
 
   private static func role(of leaf: FactorID, in axis: Axis, _ table: FactorTable) -> DimensionKind {
@@ -142,6 +143,19 @@ public struct DimensionMap: Sendable {
     if place == factors.count - 1 { return .valueSize }
     if factors.count == 2 { return .heads }
     return factors.count == 3 ? (place == 0 ? .groups : .queries) : .valueSize
+  }
+
+  /// Whether the factor passes through a product of two computed operands, as the values of a single head do.
+  private static func isMixedByWeights(_ leaf: FactorID, _ relations: AxisRelations, _ graph: Graph) -> Bool {
+    relations.contractions.contains { contraction in
+      guard case .input(let left, _) = contraction.left, case .input(let right, _) = contraction.right,
+        relations.operandAxes[NodeSlot(node: contraction.node, slot: left)] == nil,
+        relations.operandAxes[NodeSlot(node: contraction.node, slot: right)] == nil
+      else { return false }
+      return graph.nodes[contraction.node].outputs.contains { output in
+        (output.flatMap { relations.valueAxes[$0] } ?? []).joined().contains { relations.table.leaves($0).contains(leaf) }
+      }
+    }
   }
 
   /// Whether scores are formed of queries that carry the factor and keys that do not.

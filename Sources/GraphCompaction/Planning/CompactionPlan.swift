@@ -19,6 +19,21 @@ public struct UnitCounts: Sendable, Hashable {
   public var padded = 0
   /// Units about which zeros prove nothing because weights are not finite; they stay.
   public var void = 0
+
+  /// Creates counts.
+  public init(
+    requested: Int = 0, removed: Int = 0, dead: Int = 0, declared: Int = 0, constant: Int = 0, rescaled: Int = 0,
+    padded: Int = 0, void: Int = 0
+  ) {
+    self.requested = requested
+    self.removed = removed
+    self.dead = dead
+    self.declared = declared
+    self.constant = constant
+    self.rescaled = rescaled
+    self.padded = padded
+    self.void = void
+  }
 }
 
 /// What compaction will do, as a value: to look at, to print, to apply.
@@ -50,6 +65,13 @@ public struct CompactionPlan: Sendable, Hashable {
   public var changesNothing: Bool {
     let counts = counts
     return counts.requested == 0 && counts.rescaled == 0
+  }
+
+  /// A plan from its parts, as a receipt tells it; `apply` checks it against the graph.
+  public init(layers: [LayerPlan], target: LoaderRule? = nil, loaders: [LoaderVerdict] = []) {
+    self.layers = layers
+    self.target = target
+    self.loaders = loaders
   }
 
   /// Plans a compaction.

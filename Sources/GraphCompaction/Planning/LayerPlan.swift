@@ -43,6 +43,20 @@ public struct UnitPlan: Sendable, Hashable {
 
   /// The number of units after.
   public var after: Int { kept.count }
+
+  /// Creates the plan of one kind of unit, as a receipt tells it.
+  public init(
+    before: Int, kept: [Int], padded: [Int] = [], removed: [RemovedUnit] = [], constant: [Int] = [], void: [Int] = [],
+    rescaled: [Int: Float] = [:]
+  ) {
+    self.before = before
+    self.kept = kept
+    self.padded = padded
+    self.removed = removed
+    self.constant = constant
+    self.void = void
+    self.rescaled = rescaled
+  }
 }
 
 /// What happens to the attention heads of one layer.
@@ -58,6 +72,22 @@ public struct HeadPlan: Sendable, Hashable {
 
   /// The number of query heads that share a key/value head afterwards.
   public var queriesPerGroup: Int { keptQueries.first?.count ?? 0 }
+
+  /// Creates the plan of a layer's heads, as a receipt tells it; groups follow from the kept heads.
+  public init(units: UnitPlan, groupsBefore: Int) {
+    self.units = units
+    self.groupsBefore = groupsBefore
+    let ratio = max(1, units.before / max(1, groupsBefore))
+    keptGroups = []
+    keptQueries = []
+    for head in units.kept {
+      if keptGroups.last != head / ratio {
+        keptGroups.append(head / ratio)
+        keptQueries.append([])
+      }
+      keptQueries[keptQueries.count - 1].append(head % ratio)
+    }
+  }
 }
 
 /// What happens to one layer.
@@ -68,4 +98,11 @@ public struct LayerPlan: Sendable, Hashable {
   public var heads: HeadPlan?
   /// Its feed-forward neurons; nil where none can be removed.
   public var neurons: UnitPlan?
+
+  /// Creates the plan of a layer.
+  public init(index: Int, heads: HeadPlan?, neurons: UnitPlan?) {
+    self.index = index
+    self.heads = heads
+    self.neurons = neurons
+  }
 }

@@ -132,8 +132,7 @@ struct LayerSelection {
       removed: candidates.heads.values.filter { !padded.contains($0.index) }.sorted { $0.index < $1.index },
       constant: candidates.constantHeads, void: candidates.voidHeads,
       rescaled: candidates.headFactors)
-    return HeadPlan(
-      units: units, groupsBefore: heads.groupCount, keptGroups: order, keptQueries: order.map { kept[$0] ?? [] })
+    return HeadPlan(units: units, groupsBefore: heads.groupCount)
   }
 
   private static let remedy =

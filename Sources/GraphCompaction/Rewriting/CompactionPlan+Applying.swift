@@ -18,12 +18,21 @@ extension CompactionPlan {
         guard heads.count == units.units.before, heads.groupCount == units.groupsBefore else {
           throw Self.otherGraph(plan.index, units.units.before, heads.count)
         }
+        try Self.check(units.units, plan.index)
+        guard Set(units.keptQueries.map(\.count)).count == 1,
+          heads.allowsDifferentQueries || Set(units.keptQueries).count == 1
+        else {
+          throw CompactionError(
+            .unevenGroups, subject: .layer(plan.index), expected: "the same number of queries in every group",
+            found: units.keptQueries.map { "\($0.count)" }.joined(separator: ", "))
+        }
         Self.keep(heads, units, in: &keep)
         map.consumerChanges(
           &changes, of: .heads(heads), zeroing: Set(units.units.padded), factors: units.units.rescaled)
       }
       if let neurons = layer.neurons, let units = plan.neurons {
         guard neurons.size == units.before else { throw Self.otherGraph(plan.index, units.before, neurons.size) }
+        try Self.check(units, plan.index)
         if units.after < units.before { keep.kept[neurons.factor] = units.kept }
         map.consumerChanges(&changes, of: .neurons(neurons), zeroing: Set(units.padded), factors: units.rescaled)
       }
@@ -40,6 +49,21 @@ extension CompactionPlan {
         outer: groups.factor, kept: Dictionary(uniqueKeysWithValues: zip(plan.keptGroups, plan.keptQueries)))
     } else {
       keep.kept[queries.factor] = first
+    }
+  }
+
+  /// A plan may come from a file: its lists are checked before anything is indexed by them.
+  private static func check(_ units: UnitPlan, _ layer: Int) throws(CompactionError) {
+    let ascends = zip(units.kept, units.kept.dropFirst()).allSatisfy { $0 < $1 }
+    let inside = units.kept.first.map { $0 >= 0 } ?? false
+    guard ascends, inside, units.kept.last.map({ $0 < units.before }) ?? false else {
+      throw CompactionError(
+        .inconsistent, subject: .layer(layer), expected: "ascending indices below \(units.before), at least one",
+        found: "\(units.kept.count) indices")
+    }
+    guard Set(units.padded).isSubset(of: units.kept), Set(units.rescaled.keys).isSubset(of: units.kept) else {
+      throw CompactionError(
+        .inconsistent, subject: .layer(layer), expected: "fill and factors among the kept units", found: "others")
     }
   }
 
