@@ -66,7 +66,9 @@ struct RewriteTests {
           let after = try #require(result.values[point.value])
           let (wide, narrow) = (try #require(before.shape.last), try #require(after.shape.last))
           #expect(narrow == point.positions.count && narrow == point.units.count)
-          let kept = (0..<before.data.count / wide).flatMap { row in point.positions.map { before.data[row * wide + $0] } }
+          let kept = (0..<before.data.count / wide).flatMap { row in
+            point.positions.map { before.data[row * wide + $0] }
+          }
           #expect(kept == after.data, "seed \(seed), layer \(point.layer), \(point.kind)")
         }
         let again = try CompactionPlan.make(try DimensionMap(small), mask: nil)
@@ -92,7 +94,9 @@ struct RewriteTests {
       let size = fixture.size
       for _ in 0..<24 {
         let layer = "layer.\(Int.random(in: 0..<fixture.layers, using: &random))."
-        let names = ["q", "k", "v", "qkv", "o", "gate", "up", "gateup", "down"].filter { fixture.tensors.table[layer + $0] != nil }
+        let names = ["q", "k", "v", "qkv", "o", "gate", "up", "gateup", "down"].filter {
+          fixture.tensors.table[layer + $0] != nil
+        }
         let name = layer + (names.randomElement(using: &random) ?? "o")
         guard let shape = fixture.tensors.table[name]?.shape else { continue }
         if name.hasSuffix(".o") || name.hasSuffix("down") {
@@ -162,11 +166,14 @@ struct RewriteTests {
       let stays = try weight.cast(to: stored).cast(to: .f32).floats()
       #expect(try weight.floats() == stays, "values are representable in \(stored)")
       let old = try map.graph.numbers("layer.0.o")
-      #expect(try #require(weight.floats()[64...].first) == Weight.floats([try #require(old?[64]) * 0.7], shape: [1]).cast(to: stored).cast(to: .f32).floats()[0])
+      #expect(
+        try #require(weight.floats()[64...].first)
+          == Weight.floats([try #require(old?[64]) * 0.7], shape: [1]).cast(to: stored).cast(to: .f32).floats()[0])
     }
   }
 
-  @Test("A tensor that two layers share is copied where they are cut differently, and stays one where they are cut alike")
+  @Test(
+    "A tensor that two layers share is copied where they are cut differently, and stays one where they are cut alike")
   func shared() throws {
     var fixture = Fixture.bert(layers: 2)
     let same = fixture.tensors.table["layer.0.down"]
