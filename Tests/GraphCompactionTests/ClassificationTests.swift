@@ -183,7 +183,7 @@ struct ClassificationTests {
     fixture.tensors.set("layer.1.down", rows: 0..<3)
     let map = try DimensionMap(try fixture.graph())
     let mask = UnitMask(
-      heads: [keeping(4, without: [1, 2]), nil], feedForward: [nil, keeping(12, without: [2, 3])])
+      heads: [keeping(4, without: [1, 2]), nil], ffn: [nil, keeping(12, without: [2, 3])])
     let plan = try CompactionPlan.make(map, mask: mask)
     #expect(
       plan.layers[0].heads?.units.removed == [

@@ -125,7 +125,7 @@ struct DimensionMapTests {
     let map = try feedForward { try $0.add("Gather", [$1, $0.integers(Array(0..<12))], ["axis": .integer(1)]) }
     let uses = try #require(map.layers.first?.neurons?.uses)
     #expect(uses.map { map.graph.nodes[$0.slot.node].op.name } == ["Gather", "MatMul"])
-    let plan = try CompactionPlan.make(map, mask: UnitMask(feedForward: [keeping(12, without: [3])]))
+    let plan = try CompactionPlan.make(map, mask: UnitMask(ffn: [keeping(12, without: [3])]))
     let small = try plan.apply(to: map)
     #expect(small.extents("up") == [8, 12])
     #expect(small.extents("down") == [11, 8])

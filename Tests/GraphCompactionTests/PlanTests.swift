@@ -32,7 +32,7 @@ struct PlanTests {
       }
         == "maskShape")
     #expect(
-      code { _ = try CompactionPlan.make(bert, mask: UnitMask(feedForward: Array(repeating: [1], count: 3))) }
+      code { _ = try CompactionPlan.make(bert, mask: UnitMask(ffn: Array(repeating: [1], count: 3))) }
         == "maskShape")
     #expect(
       code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, .nan, 1, 1]])) } == "maskValue")
@@ -50,7 +50,7 @@ struct PlanTests {
   @Test(
     "A mask that removes nearly everything, none of it zero, is taken for one turned round, unless it is insisted on")
   func polarity() throws {
-    let mask = UnitMask(feedForward: Array(repeating: keeping(12, without: Array(1..<12)), count: 3))
+    let mask = UnitMask(ffn: Array(repeating: keeping(12, without: Array(1..<12)), count: 3))
     #expect(code { _ = try CompactionPlan.make(bert, mask: mask) } == "implausibleMask")
     let request = CompactionRequest(mask: mask, shape: .ragged, allowsNearlyEverything: true)
     let plan = try CompactionPlan(map: bert, request: request, rules: LoaderRules([]), pool: pool)
@@ -76,7 +76,7 @@ struct PlanTests {
     #expect(plan.counts == UnitCounts(requested: 4, removed: 3, declared: 3, padded: 1))
     #expect(code { _ = try CompactionPlan.make(bert, mask: mask, allowsPadding: false) } == "paddingNeeded")
     let neurons = try CompactionPlan.make(
-      bert, mask: UnitMask(feedForward: [nil, nil, keeping(12, without: Array(0..<12))]))
+      bert, mask: UnitMask(ffn: [nil, nil, keeping(12, without: Array(0..<12))]))
     #expect(neurons.layers[2].neurons?.kept == [0])
     #expect(neurons.layers[2].neurons?.padded == [0])
   }
@@ -109,7 +109,7 @@ struct PlanTests {
   func uniform() throws {
     let mask = UnitMask(
       heads: [keeping(4, without: [0, 1, 2]), keeping(4, without: [3]), nil],
-      feedForward: [keeping(12, without: [0, 1, 2, 3]), keeping(12, without: [11]), keeping(12, without: [4, 5])])
+      ffn: [keeping(12, without: [0, 1, 2, 3]), keeping(12, without: [11]), keeping(12, without: [4, 5])])
     let plan = try CompactionPlan.make(bert, mask: mask, shape: .uniform)
     #expect(plan.layers.map { $0.heads?.units.after } == [4, 4, 4])
     #expect(plan.layers.map { $0.heads?.units.padded } == [[0, 1, 2], [3], []])
@@ -121,7 +121,7 @@ struct PlanTests {
 
   @Test("Counts are filled up to a multiple, at most to the original")
   func rounding() throws {
-    let mask = UnitMask(feedForward: [keeping(12, without: [0, 1, 2, 3, 4]), keeping(12, without: [0]), nil])
+    let mask = UnitMask(ffn: [keeping(12, without: [0, 1, 2, 3, 4]), keeping(12, without: [0]), nil])
     let plan = try CompactionPlan.make(bert, mask: mask, roundTo: 5)
     #expect(plan.layers.map { $0.neurons?.after } == [10, 12, 12])
     #expect(plan.layers.map { $0.neurons?.padded } == [[0, 1, 2], [0], []])
@@ -136,7 +136,7 @@ struct PlanTests {
   func auto() throws {
     let mask = UnitMask(
       heads: [keeping(4, without: [1]), nil, nil],
-      feedForward: [keeping(12, without: [0, 1]), keeping(12, without: [2]), keeping(12, without: [3])])
+      ffn: [keeping(12, without: [0, 1]), keeping(12, without: [2]), keeping(12, without: [3])])
     let rules = [transformers5, transformers4, unseen]
     let plan = try CompactionPlan.make(bert, mask: mask, shape: .auto, rules: rules)
     #expect(plan.target == transformers4)

@@ -41,7 +41,7 @@ struct RewriteTests {
     }
     return UnitMask(
       heads: (0..<fixture.layers).map { _ in list(fixture.heads) },
-      feedForward: (0..<fixture.layers).map { _ in list(fixture.neurons) })
+      ffn: (0..<fixture.layers).map { _ in list(fixture.neurons) })
   }
 
   @Test("Random masks, exactly, in every shape", arguments: architectures)
@@ -155,7 +155,7 @@ struct RewriteTests {
       var fixture = Fixture.bert()
       fixture.tensors.stored = stored
       let map = try DimensionMap(try fixture.graph())
-      let mask = UnitMask(heads: [[1, 0.7, 0, 1]], feedForward: [[0.3] + keeping(11, without: [4])])
+      let mask = UnitMask(heads: [[1, 0.7, 0, 1]], ffn: [[0.3] + keeping(11, without: [4])])
       let plan = try CompactionPlan.make(map, mask: mask)
       #expect(plan.layers[0].heads?.units.rescaled == [1: 0.7])
       #expect(plan.counts.rescaled == 2)
@@ -196,7 +196,7 @@ struct RewriteTests {
     b.output("y", try #require(base.outputs.first.flatMap { ids[$0] }))
     let map = try DimensionMap(b.graph)
     func small(_ first: [Int], _ second: [Int]) throws -> Graph {
-      let mask = UnitMask(feedForward: [keeping(12, without: first), keeping(12, without: second)])
+      let mask = UnitMask(ffn: [keeping(12, without: first), keeping(12, without: second)])
       let small = try CompactionPlan.make(map, mask: mask).apply(to: map)
       try small.validate()
       #expect(try small.output(fixture.inputs()) == map.maskedGraph(mask).output(fixture.inputs()))

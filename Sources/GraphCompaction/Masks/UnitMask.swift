@@ -9,18 +9,18 @@ public struct UnitMask: Sendable, Hashable {
   /// A number for each key/value head of each layer; 0 removes all of its query heads.
   public var groups: [[Float]?]
   /// A number for each feed-forward neuron of each layer.
-  public var feedForward: [[Float]?]
+  public var ffn: [[Float]?]
 
   /// Creates a mask; it is checked against a model when it is used.
-  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], feedForward: [[Float]?] = []) {
+  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], ffn: [[Float]?] = []) {
     self.heads = heads
     self.groups = groups
-    self.feedForward = feedForward
+    self.ffn = ffn
   }
 
   /// Whether every unit is kept as it is.
   public var keepsEverything: Bool {
-    (heads + groups + feedForward).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
+    (heads + groups + ffn).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
   }
 }
 
@@ -43,7 +43,7 @@ extension UnitMask {
   ///   `notRemovable` when a layer without removable units is not kept whole.
   func wishes(for map: DimensionMap) throws(CompactionError) -> [LayerWish] {
     var wishes = Array(repeating: LayerWish(), count: map.layers.count)
-    for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", feedForward)]
+    for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", ffn)]
     where !lists.isEmpty {
       guard lists.count == map.layers.count else {
         throw CompactionError(
