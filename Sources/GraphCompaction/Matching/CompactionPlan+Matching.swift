@@ -48,10 +48,11 @@ private struct UnitMatching {
     var groups: [Int: UInt64] = [:]
     var units: [Int: UInt64] = [:]
 
-    mutating func add(_ digest: UInt64, group: Int?, unit: Int?) {
-      if let unit {
+    /// A position of a unit tells about the unit, one of a group without unit about the group.
+    mutating func add(_ digest: UInt64, group: Int, unit: Int) {
+      if unit >= 0 {
         units[unit] = (units[unit, default: 0] &* 31) ^ digest
-      } else if let group {
+      } else if group >= 0 {
         groups[group] = (groups[group, default: 0] &* 31) ^ digest
       }
     }
@@ -79,23 +80,21 @@ private struct UnitMatching {
         continue
       }
       let places = positions.positions(axis) ?? []
+      let found = try after.digests(along: use.axis)
+      guard let owners = set.units(along: axis, map.relations.table), found.count == places.count else { continue }
       if sums.contains(use.slot.node) {
-        let zero = Weight.zeros(type: .f32, shape: after.shape)
-        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==)
-          .enumerated()
-        {
-          guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
-          readers[unit] = (readers[unit] ?? true) && isZero
+        let zeros = try Weight.zeros(type: .f32, shape: after.shape).digests(along: use.axis)
+        for (place, position) in places.enumerated() where owners[position] >= 0 {
+          readers[owners[position]] = (readers[owners[position]] ?? true) && found[place] == zeros[place]
         }
         continue
       }
-      for (place, digest) in try before.digests(along: use.axis).enumerated() {
-        let found = owner(place, axis, set)
-        old.add(digest, group: found.group, unit: found.unit)
+      let groups = groups(along: axis, set)
+      for (position, digest) in try before.digests(along: use.axis).enumerated() {
+        old.add(digest, group: groups[position], unit: owners[position])
       }
-      for (place, digest) in try after.digests(along: use.axis).enumerated() {
-        let found = owner(places[place], axis, set)
-        new.add(digest, group: found.group, unit: found.unit)
+      for (place, position) in places.enumerated() {
+        new.add(found[place], group: groups[position], unit: owners[position])
       }
     }
     var kept: [Int] = []
@@ -185,10 +184,11 @@ private struct UnitMatching {
     return (before, after)
   }
 
-  /// The unit a position belongs to, or the group when it belongs to all queries of one.
-  private func owner(_ position: Int, _ axis: Axis, _ set: UnitSet) -> (group: Int?, unit: Int?) {
-    if let unit = set.unit(at: position, of: axis, map.relations.table) { return (nil, unit) }
-    guard case .heads(let heads) = set, let groups = heads.groups else { return (nil, nil) }
-    return (map.relations.table.coordinate(of: groups.factor, in: axis, at: position), nil)
+  /// For each position of an axis the group it belongs to; -1 for none.
+  private func groups(along axis: Axis, _ set: UnitSet) -> [Int] {
+    let extent = map.relations.table.size(of: axis)?.constant ?? 0
+    let none = [Int](repeating: -1, count: extent)
+    guard case .heads(let heads) = set, let groups = heads.groups else { return none }
+    return map.relations.table.coordinates(of: groups.factor, in: axis) ?? none
   }
 }
