@@ -23,7 +23,8 @@ struct ConversionTests {
       #expect(value.bitPattern == expected.bitPattern || (value.isNaN && expected.isNaN), "code \(code)")
     }
     let back = try codes(values, .f16)
-    #expect(all.allSatisfy { back[Int($0)] == $0 || (values[Int($0)].isNaN && Float16(bitPattern: back[Int($0)]).isNaN) })
+    #expect(
+      all.allSatisfy { back[Int($0)] == $0 || (values[Int($0)].isNaN && Float16(bitPattern: back[Int($0)]).isNaN) })
   }
 
   @Test("All bfloat16 codes are the upper half of their value, and come back")
@@ -94,7 +95,8 @@ struct ConversionTests {
       let middle = (values[Int(code)] + values[Int(code) + 1]) / 2
       let even = UInt16(code % 2 == 0 ? code : code + 1)
       #expect(
-        try codes([middle.nextDown, middle, middle.nextUp], type) == [UInt16(code), even, UInt16(code) + 1], "code \(code)")
+        try codes([middle.nextDown, middle, middle.nextUp], type) == [UInt16(code), even, UInt16(code) + 1],
+        "code \(code)")
     }
   }
 

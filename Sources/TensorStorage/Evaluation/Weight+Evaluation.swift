@@ -198,7 +198,8 @@ extension Weight {
     }
     let columns = extents.last ?? 1
     var cursor = BlockCursor(
-      extents: Array(extents.dropLast()), first: Array(source.strides.dropLast()), second: Array(target.strides.dropLast()))
+      extents: Array(extents.dropLast()), first: Array(source.strides.dropLast()),
+      second: Array(target.strides.dropLast()))
     repeat {
       ElementConversion.convert(
         columns, from: source.base + cursor.firstOffset, sourceType, to: target.base + cursor.secondOffset, targetType)
