@@ -51,6 +51,18 @@ struct ConversionTests {
     for (value, code) in zip(values, rounded) { #expect(Float16(value).bitPattern == code, "\(value)") }
   }
 
+  @Test("Double precision rounds to half precision once, as Float16 does, around all ties")
+  func doublesRoundToHalf() throws {
+    var values: [Double] = []
+    for code in 0..<UInt16(0x7BFF) {
+      let middle = (Double(Float16(bitPattern: code)) + Double(Float16(bitPattern: code + 1))) / 2
+      values += [middle.nextDown, middle, middle.nextUp, -middle.nextUp]
+    }
+    let bytes = littleEndian(values.map(\.bitPattern))
+    let rounded = try Weight.literal(bytes: bytes, type: .f64, shape: [values.count]).cast(to: .f16).bytes()
+    #expect(rounded == littleEndian(values.map { Float16($0).bitPattern }))
+  }
+
   @Test("Bfloat16 rounds to nearest and ties to even, between all neighbours")
   func brainFloatRounds() throws {
     var values: [Float] = []
