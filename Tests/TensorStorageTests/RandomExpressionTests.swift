@@ -59,12 +59,7 @@ struct RandomExpressionTests {
     _ generator: inout SeededGenerator
   ) -> Pair {
     let type = type ?? Self.types.randomElement(using: &generator) ?? .f32
-    var extents =
-      extents
-      ?? (0..<Int.random(in: 1...4, using: &generator)).map { _ in
-        [1, 2, 3, 4, 5, 8, 12].randomElement(using: &generator) ?? 1
-      }
-    while extents.reduce(1, *) > 1000 { extents.removeLast() }
+    let extents = extents ?? Self.randomExtents(&generator)
     let count = extents.reduce(type.bitCount / 8, *)
     let offset = Int.random(in: 0...bytes.count - count, using: &generator)
     let shape = Shape(extents)
@@ -83,6 +78,14 @@ struct RandomExpressionTests {
         weight: .stored(file, byteOffset: offset, type: type, shape: shape),
         naive: NaiveTensor(type: type, extents: extents, bytes: Array(bytes[offset..<offset + count])))
     }
+  }
+
+  private static func randomExtents(_ generator: inout SeededGenerator) -> [Int] {
+    var extents = (0..<Int.random(in: 1...4, using: &generator)).map { _ in
+      [1, 2, 3, 4, 5, 8, 12].randomElement(using: &generator) ?? 1
+    }
+    while extents.reduce(1, *) > 1000 { extents.removeLast() }
+    return extents
   }
 
   private func step(
