@@ -32,14 +32,20 @@ public final class ThreadPool: Sendable {
         let context = Unmanaged.passRetained(loop)
         #if canImport(Darwin)
           var thread: pthread_t?
-          let status = pthread_create(&thread, nil, { Unmanaged<Loop>.fromOpaque($0).takeRetainedValue().run(); return nil }, context.toOpaque())
+          let status = pthread_create(
+            &thread, nil,
+            {
+              Unmanaged<Loop>.fromOpaque($0).takeRetainedValue().run(); return nil
+            }, context.toOpaque())
           if status == 0, let thread { threads.append(thread) } else { context.release() }
         #else
           var thread = pthread_t()
-          let status = pthread_create(&thread, nil, { argument in
-            if let argument { Unmanaged<Loop>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-          }, context.toOpaque())
+          let status = pthread_create(
+            &thread, nil,
+            { argument in
+              if let argument { Unmanaged<Loop>.fromOpaque(argument).takeRetainedValue().run() }
+              return nil
+            }, context.toOpaque())
           if status == 0 { threads.append(thread) } else { context.release() }
         #endif
       }
