@@ -78,7 +78,10 @@ struct CheckpointWriter {
       return (name: name, tensors: groups[number], metadata: metadata(number))
     }
     let kept = files.filter { !$0.tensors.isEmpty || files.count == 1 }
-    let extra = source.index?.metadata.removing("total_size", "total_parameters") ?? [:]
+    var extra = source.index?.metadata.removing("total_size") ?? [:]
+    if extra["total_parameters"] != nil {
+      extra.set("total_parameters", to: JSONValue(tensors.reduce(0) { $0 + $1.weight.shape.elementCount }))
+    }
     return try ShardPlan(
       kept, indexName: source.location.index.map { Paths.lastComponent($0) },
       order: changesNames ? .reference : .given, indexMetadata: extra)
