@@ -1,0 +1,149 @@
+/// An operand's or a result's axis within one node.
+public enum AxisPlace: Sendable, Hashable {
+  /// The axis of an operand: slot, axis.
+  case input(Int, Int)
+  /// The axis of a result: slot, axis.
+  case output(Int, Int)
+}
+
+/// One term of a product of axes in a statement.
+public enum AxisTerm: Sendable {
+  /// An axis of the node.
+  case place(AxisPlace)
+  /// A factor that occurs nowhere else yet.
+  case fresh(Size)
+
+  /// An operand's axis.
+  public static func input(_ slot: Int, _ axis: Int) -> AxisTerm { .place(.input(slot, axis)) }
+  /// A result's axis.
+  public static func output(_ slot: Int, _ axis: Int) -> AxisTerm { .place(.output(slot, axis)) }
+}
+
+/// A sum of products over an axis: the place where a unit's contribution reaches the rest of the model.
+public struct Contraction: Sendable {
+  /// The node's index.
+  public var node: Int
+  /// The summed axis of the first operand.
+  public var left: AxisPlace
+  /// The summed axis of the second operand.
+  public var right: AxisPlace
+  /// The summed axis, as factors.
+  public var axis: Axis
+}
+
+/// What an operator's axis rule sees of its node, and the statements it makes.
+///
+/// Axes a rule makes no statement about are pinned when it returns.
+public struct AxisContext {
+  /// The node.
+  public let node: Node
+  let index: Int
+  let inputAxes: [[Axis]?]
+  let outputAxes: [[Axis]?]
+  /// Elements of small integer operands, by slot.
+  let elements: [Int: [SymbolicElement]]
+  var table: FactorTable
+  var contractions: [Contraction] = []
+  private(set) var claimed: Set<AxisPlace> = []
+
+  init(
+    node: Node, index: Int, inputAxes: [[Axis]?], outputAxes: [[Axis]?], elements: [Int: [SymbolicElement]],
+    table: FactorTable
+  ) {
+    self.node = node
+    self.index = index
+    self.inputAxes = inputAxes
+    self.outputAxes = outputAxes
+    self.elements = elements
+    self.table = table
+  }
+
+  /// The rank of an operand; nil when it is absent or unknown.
+  public func rank(_ slot: Int) -> Int? { slot < inputAxes.count ? inputAxes[slot]?.count : nil }
+
+  /// The rank of a result; nil when it is unknown.
+  public func outputRank(_ slot: Int) -> Int? { slot < outputAxes.count ? outputAxes[slot]?.count : nil }
+
+  /// The extent of an axis.
+  public func size(_ place: AxisPlace) -> Size? { axis(place).flatMap { table.size(of: $0) } }
+
+  /// The numbers of a small integer operand, when all are known.
+  public func constants(_ slot: Int) -> [Int]? {
+    guard let found = elements[slot] else { return nil }
+    let values = found.compactMap { $0.size?.constant }
+    return values.count == found.count ? values : nil
+  }
+
+  /// States that two products of axes are the same, position by position.
+  public mutating func unify(_ a: [AxisTerm], _ b: [AxisTerm]) {
+    guard let first = axes(a), let second = axes(b) else { return }
+    table.unify(first, second, node: index)
+  }
+
+  /// States that two axes are the same.
+  public mutating func unify(_ a: AxisPlace, _ b: AxisPlace) { unify([.place(a)], [.place(b)]) }
+
+  /// States that two axes are the same, or that one of them has extent 1 and is repeated.
+  public mutating func unifyBroadcasting(_ a: AxisPlace, _ b: AxisPlace) {
+    claim(a)
+    claim(b)
+    guard let first = axis(a), let second = axis(b), !first.isEmpty, !second.isEmpty else { return }
+    table.unify(first, second, node: index)
+  }
+
+  /// States that an axis is the concatenation of others.
+  public mutating func unify(_ whole: AxisTerm, sumOf pieces: [AxisTerm]) {
+    guard let first = axes([whole]) else { return }
+    var axesOfPieces: [Axis] = []
+    for piece in pieces {
+      guard let axis = axes([piece]) else { return }
+      axesOfPieces.append(axis)
+    }
+    table.unify(first, sumOf: axesOfPieces, node: index)
+  }
+
+  /// States that two axes are the same and summed away.
+  public mutating func contract(_ a: AxisPlace, _ b: AxisPlace) {
+    unify(a, b)
+    if let axis = axis(a) { contractions.append(Contraction(node: index, left: a, right: b, axis: axis)) }
+  }
+
+  /// States that positions along an axis cannot be removed.
+  public mutating func pin(_ place: AxisPlace, _ reason: PinReason) {
+    claim(place)
+    if let axis = axis(place) { table.pin(axis, Pin(reason, node: index)) }
+  }
+
+  /// States that a right-aligned operand and a right-aligned result agree wherever the operand does not repeat.
+  public mutating func passBroadcasting(_ slot: Int, to output: Int = 0) {
+    guard let rank = rank(slot), let outputRank = outputRank(output), rank <= outputRank else { return }
+    for axis in 0..<rank { unifyBroadcasting(.input(slot, axis), .output(output, axis + outputRank - rank)) }
+  }
+
+  private mutating func claim(_ place: AxisPlace) { claimed.insert(place) }
+
+  private func axis(_ place: AxisPlace) -> Axis? {
+    switch place {
+    case .input(let slot, let axis):
+      guard slot < inputAxes.count, let axes = inputAxes[slot], axes.indices.contains(axis) else { return nil }
+      return axes[axis]
+    case .output(let slot, let axis):
+      guard slot < outputAxes.count, let axes = outputAxes[slot], axes.indices.contains(axis) else { return nil }
+      return axes[axis]
+    }
+  }
+
+  private mutating func axes(_ terms: [AxisTerm]) -> Axis? {
+    var result: Axis = []
+    for term in terms {
+      switch term {
+      case .place(let place):
+        guard let axis = axis(place) else { return nil }
+        claim(place)
+        result += axis
+      case .fresh(let size): result += table.makeAxis(size)
+      }
+    }
+    return result
+  }
+}

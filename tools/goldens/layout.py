@@ -1,0 +1,137 @@
+"""Which tensor slices belong to an attention head, a key/value group and a feed-forward neuron.
+
+Names are matched by suffix, so files with and without a base prefix are the same to this table.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+ATTENTION = {  # per family: query, key, value, output projection
+    "bert": ("encoder.layer.{n}.attention.self.query", "encoder.layer.{n}.attention.self.key",
+             "encoder.layer.{n}.attention.self.value", "encoder.layer.{n}.attention.output.dense"),
+    "distilbert": tuple("transformer.layer.{n}.attention." + p for p in ("q_lin", "k_lin", "v_lin", "out_lin")),
+    "llama": tuple("layers.{n}.self_attn." + p for p in ("q_proj", "k_proj", "v_proj", "o_proj")),
+}
+FEED_FORWARD = {  # per family: matrices read before the activation (gate first), then the consumer
+    "bert": (("encoder.layer.{n}.intermediate.dense",), "encoder.layer.{n}.output.dense"),
+    "distilbert": (("transformer.layer.{n}.ffn.lin1",), "transformer.layer.{n}.ffn.lin2"),
+    "gpt2": (("h.{n}.mlp.c_fc",), "h.{n}.mlp.c_proj"),
+    "llama": (("layers.{n}.mlp.gate_proj", "layers.{n}.mlp.up_proj"), "layers.{n}.mlp.down_proj"),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The counts of one model. `family` selects the table rows above."""
+
+    family: str
+    layers: int
+    heads: int
+    key_value_heads: int
+    head_dim: int
+    ffn: int
+    hidden: int
+
+    @property
+    def ratio(self):
+        return self.heads // self.key_value_heads
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Positions `indices` of `axis` of tensor `name`. Role: query, key, value, first, gate, up, or consumer."""
+
+    name: str
+    axis: int
+    indices: tuple
+    role: str
+
+
+class Layout:
+    """Finds the slices of a unit in a state dict (name → tensor)."""
+
+    def __init__(self, geometry, tensors):
+        self.geometry, self.tensors = geometry, tensors
+
+    def find(self, suffix):
+        """The full name that ends with `suffix` at a component boundary, or None."""
+        found = [n for n in self.tensors if n == suffix or n.endswith("." + suffix)]
+        assert len(found) <= 1, (suffix, found)
+        return found[0] if found else None
+
+    def _slices(self, module, axis, indices, role):
+        """Weight slice and, where a bias exists and the axis is the output, bias slice."""
+        g = self.geometry
+        linear_axis = 1 - axis if g.family == "gpt2" else axis  # Conv1D weights are [in, out]
+        out = [Slice(self.find(module + ".weight"), linear_axis, tuple(indices), role)]
+        assert out[0].name, module
+        bias = self.find(module + ".bias")
+        if axis == 0 and bias:
+            out.append(Slice(bias, 0, tuple(indices), role))
+        return out
+
+    def head(self, layer, head):
+        """Query head `head`: its query rows and output columns; key and value too where ratio is 1."""
+        g = self.geometry
+        span = range(head * g.head_dim, (head + 1) * g.head_dim)
+        if g.family == "gpt2":
+            width, out = g.heads * g.head_dim, []
+            for block, role in enumerate(("query", "key", "value")):
+                out += self._slices(f"h.{layer}.attn.c_attn", 0, [block * width + i for i in span], role)
+            return out + self._slices(f"h.{layer}.attn.c_proj", 1, span, "consumer")
+        query, _, _, output = (name.format(n=layer) for name in ATTENTION[g.family])
+        out = self._slices(query, 0, span, "query") + self._slices(output, 1, span, "consumer")
+        return out + self.group(layer, head) if g.ratio == 1 else out
+
+    def group(self, layer, group):
+        """Key and value rows of key/value head `group`."""
+        g = self.geometry
+        span = range(group * g.head_dim, (group + 1) * g.head_dim)
+        _, key, value, _ = (name.format(n=layer) for name in ATTENTION[g.family])
+        return self._slices(key, 0, span, "key") + self._slices(value, 0, span, "value")
+
+    def neuron(self, layer, neuron):
+        """Neuron `neuron`: its row in each first matrix (and bias), its column in the consumer."""
+        firsts, consumer = FEED_FORWARD[self.geometry.family]
+        roles = ("gate", "up") if len(firsts) == 2 else ("first",)
+        out = []
+        for module, role in zip(firsts, roles):
+            out += self._slices(module.format(n=layer), 0, [neuron], role)
+        return out + self._slices(consumer.format(n=layer), 1, [neuron], "consumer")
+
+
+def fill(tensors, slices, value=0.0, roles=None, biases=True):
+    """Sets the slices whose role is in `roles` (all by default) to `value`, in place."""
+    for s in slices:
+        if (roles is None or s.role in roles) and (biases or not s.name.endswith(".bias")):
+            index = [slice(None)] * tensors[s.name].dim()
+            index[s.axis] = torch.tensor(s.indices)
+            tensors[s.name][tuple(index)] = value
+
+
+def scale(tensors, slices, factor, roles):
+    """Multiplies the slices by `factor` in float32 and rounds to the storage type, in place."""
+    for s in slices:
+        if s.role in roles:
+            index = [slice(None)] * tensors[s.name].dim()
+            index[s.axis] = torch.tensor(s.indices)
+            old = tensors[s.name][tuple(index)].float()
+            tensors[s.name][tuple(index)] = (old * torch.tensor(factor, dtype=torch.float32)).to(tensors[s.name].dtype)
+
+
+def count_without(tensors, slices):
+    """Parameters left when `slices` are cut out. Each tensor loses positions of one axis only."""
+    gone = {}
+    for s in slices:
+        axis, indices = gone.setdefault(s.name, (s.axis, set()))
+        assert axis == s.axis
+        indices.update(s.indices)
+    total = 0
+    for name, tensor in tensors.items():
+        shape = list(tensor.shape)
+        if name in gone:
+            axis, indices = gone[name]
+            shape[axis] -= len(indices)
+        total += torch.Size(shape).numel()
+    return total
