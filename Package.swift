@@ -28,7 +28,9 @@ let package = Package(
       dependencies: ["PollardBase", "TensorStorage", "CTensorKernels", "ModelGraph"]),
     .target(
       name: "ModelVerification",
-      dependencies: ["PollardBase", "TensorStorage", "ModelGraph", "GraphExecution", "GraphCompaction"]),
+      dependencies: [
+        "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph", "GraphExecution", "GraphCompaction",
+      ]),
     .target(
       name: "Pollard",
       dependencies: [
