@@ -49,7 +49,7 @@ let package = Package(
     .testTarget(name: "CheckpointFormatsTests", dependencies: ["CheckpointFormats"]),
     .testTarget(name: "ModelGraphTests", dependencies: ["ModelGraph"]),
     .testTarget(name: "GraphExecutionTests", dependencies: ["GraphExecution"]),
-    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures"]),
+    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
     .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
     .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
