@@ -52,7 +52,7 @@ let package = Package(
       name: "GraphExecutionTests",
       dependencies: ["GraphExecution", "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"],
       exclude: ["make-reference-values"]),
-    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures"]),
+    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
     .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
     .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
