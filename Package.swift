@@ -28,7 +28,9 @@ let package = Package(
       dependencies: ["PollardBase", "TensorStorage", "CTensorKernels", "ModelGraph"]),
     .target(
       name: "ModelVerification",
-      dependencies: ["PollardBase", "TensorStorage", "ModelGraph", "GraphExecution", "GraphCompaction"]),
+      dependencies: [
+        "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph", "GraphExecution", "GraphCompaction",
+      ]),
     .target(
       name: "Pollard",
       dependencies: [
@@ -50,7 +52,7 @@ let package = Package(
       name: "GraphExecutionTests",
       dependencies: ["GraphExecution", "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"],
       exclude: ["make-reference-values"]),
-    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures"]),
+    .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
     .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
     .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
