@@ -28,7 +28,8 @@ extension CompactionPlan {
       }
       if let heads = layer.heads {
         let (kept, padded) = try matching.match(.heads(heads), layer.index)
-        plan.heads = HeadPlan(units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
+        plan.heads = HeadPlan(
+          units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
       }
       layers.append(plan)
     }
@@ -71,12 +72,18 @@ private struct UnitMatching {
     var old = Digests()
     var new = Digests()
     var readers: [Int: Bool] = [:]
-    for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: { ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis) }) {
-      guard let (before, after) = weights(use), let axis = map.relations.operandAxes[use.slot]?[use.axis] else { continue }
+    for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: {
+      ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis)
+    }) {
+      guard let (before, after) = weights(use), let axis = map.relations.operandAxes[use.slot]?[use.axis] else {
+        continue
+      }
       let places = positions.positions(axis) ?? []
       if sums.contains(use.slot.node) {
         let zero = Weight.zeros(type: .f32, shape: after.shape)
-        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==).enumerated() {
+        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==)
+          .enumerated()
+        {
           guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
           readers[unit] = (readers[unit] ?? true) && isZero
         }
@@ -105,7 +112,8 @@ private struct UnitMatching {
       }
       guard let found else {
         throw CompactionError(
-          .noMatch, subject: .layer(layer), expected: "the weights of unit \(group * counts.inner) among the original's",
+          .noMatch, subject: .layer(layer),
+          expected: "the weights of unit \(group * counts.inner) among the original's",
           found: "no equal ones")
       }
       for (query, index) in found.enumerated() {
@@ -145,7 +153,9 @@ private struct UnitMatching {
     for ratio in 1...inner {
       for count in 1...outer {
         var keep = KeepTable()
-        for dimension in set.dimensions { keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? ratio : count)) }
+        for dimension in set.dimensions {
+          keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? ratio : count))
+        }
         let positions = AxisPositions(table: table, keep: keep)
         let fits = uses.allSatisfy { use in
           guard let axis = map.relations.operandAxes[use.slot]?[use.axis] else { return false }

@@ -61,13 +61,16 @@ struct Slice: Operator {
     else { return context.set(0, ValueType(type.element, nil)) }
     let places = axes ?? Array(starts.indices)
     guard places.count == starts.count, ends.count == starts.count else {
-      throw context.failure(expected: "as many starts, ends and axes", found: "\(starts.count), \(ends.count), \(places.count)")
+      throw context.failure(
+        expected: "as many starts, ends and axes", found: "\(starts.count), \(ends.count), \(places.count)")
     }
     for (index, place) in places.enumerated() {
       let axis = try context.normalised(place, rank: shape.count)
       let step = steps.map { $0[index] } ?? 1
       let extent = shape[axis]
-      if step == 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant, let known = extent.constant {
+      if step == 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant,
+        let known = extent.constant
+      {
         shape[axis] = Size(range(Bound(axis: axis, start: start, end: end, step: 1), extent: known).count)
       } else if step != 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant,
         let known = extent.constant
@@ -78,7 +81,9 @@ struct Slice: Operator {
       } else if step == 1, starts[index].size == Size(0), let end = ends[index].size?.constant, end > 1 << 31 {
         continue
       } else {
-        shape[axis] = .symbol("Slice(\(extent), \(starts[index].size?.description ?? context.node.name), \(ends[index].size?.description ?? context.node.name), \(step))")
+        shape[axis] = .symbol(
+          "Slice(\(extent), \(starts[index].size?.description ?? context.node.name), \(ends[index].size?.description ?? context.node.name), \(step))"
+        )
       }
     }
     context.set(0, ValueType(type.element, shape))
@@ -116,7 +121,8 @@ struct Slice: Operator {
       let sizes = context.elements[slot]?.compactMap { $0.size?.constant }
       return sizes?.count == context.elements[slot]?.count ? sizes : nil
     }
-    guard let found = bounds(old.count, starts: numbers(1), ends: numbers(2), axes: numbers(3), steps: numbers(4)) else { return }
+    guard let found = bounds(old.count, starts: numbers(1), ends: numbers(2), axes: numbers(3), steps: numbers(4))
+    else { return }
     var starts: [Int] = []
     var ends: [Int] = []
     for bound in found {
