@@ -186,7 +186,8 @@ INLINE v16f hyperbolic_tangent(v16f x) {
   v16f near = fused(x * s, p, x);
   v16f bounded = choose(t > 10.0f, (v16f)10.0f, t);
   v16f far = 1.0f - 2.0f / (exponential(bounded + bounded) + 1.0f);
-  return choose(t < 0.625f, near, with_sign_of(far, x));
+  // -0 leaves the near branch as +0.
+  return with_sign_of(choose(t < 0.625f, near, far), x);
 }
 
 // MARK: Activations

@@ -21,6 +21,11 @@ INLINE void tile(
     v16f right[4];
 #pragma clang loop unroll(full)
     for (int j = 0; j < vectors; j++) right[j] = load(j < 2 ? b + 16 * j : next + 16 * (j - 2));
+    // Half panels are read with gaps, which hardware does not foresee.
+    if (vectors == 1 && rows <= 4) {
+      __builtin_prefetch(b + 16 * POLLARD_PANEL);
+      __builtin_prefetch(b + 16 * POLLARD_PANEL + 16);
+    }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
       v16f left = (v16f)a[i * a_row];

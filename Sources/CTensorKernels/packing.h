@@ -32,9 +32,25 @@ INLINE void transpose16(v16f m[16]) {
   }
 }
 
+/// Packed matrices of at least this many bytes are written past the caches, which cannot hold them anyway.
+#define STREAMING_BYTES (2u << 20)
+
+/// `streaming`: `p` lies on a multiple of 64 bytes and the line is not wanted in a cache.
+INLINE void store_panel(float *p, v16f v, int streaming) {
+#if defined(__x86_64__)
+  if (streaming) {
+    __builtin_nontemporal_store(v, (v16f *)p);
+    return;
+  }
+#else
+  (void)streaming;
+#endif
+  store(p, v);
+}
+
 /// One panel of a matrix stored with its depth contiguous: `width` source rows become the panel's columns.
 INLINE void pack_transposed_panel(
-  const int type, float *panel, const char *source, ptrdiff_t stride, size_t depth, size_t width) {
+  const int type, float *panel, const char *source, ptrdiff_t stride, size_t depth, size_t width, int streaming) {
   const ptrdiff_t row_bytes = stride * (ptrdiff_t)size_of(type);
   for (size_t k = 0; k < depth; k += 16) {
     size_t steps = depth - k < 16 ? depth - k : 16;
@@ -44,12 +60,13 @@ INLINE void pack_transposed_panel(
 #pragma clang loop unroll(full)
         for (int i = 0; i < 16; i++) {
           const char *row = source + (ptrdiff_t)(16 * half + (size_t)i) * row_bytes;
-          __builtin_prefetch(row + (k + 128) * size_of(type));
+          __builtin_prefetch(row + (k + 32) * size_of(type), 0, 2);
           block[i] = load_as(type, row, k);
         }
         transpose16(block);
+        float *out = panel + k * POLLARD_PANEL + 16 * half;
 #pragma clang loop unroll(full)
-        for (int i = 0; i < 16; i++) store(panel + (k + (size_t)i) * POLLARD_PANEL + 16 * half, block[i]);
+        for (int i = 0; i < 16; i++) store_panel(out + i * POLLARD_PANEL, block[i], streaming);
       } else {
         for (size_t i = 0; i < 16; i++)
           block[i] = 16 * half + i < width
@@ -64,27 +81,30 @@ INLINE void pack_transposed_panel(
 
 INLINE void pack_panels_typed(
   const int type, float *packed, const char *source, ptrdiff_t stride, int transposed, size_t depth, size_t columns,
-  size_t panel_begin, size_t panel_end) {
+  size_t panel_begin, size_t panel_end, int streaming) {
   if (transposed) {
     for (size_t p = panel_begin; p < panel_end; p++) {
       size_t column = p * POLLARD_PANEL;
       size_t width = columns - column < POLLARD_PANEL ? columns - column : POLLARD_PANEL;
       const char *rows = source + (ptrdiff_t)column * stride * (ptrdiff_t)size_of(type);
-      pack_transposed_panel(type, packed + column * depth, rows, stride, depth, width);
+      pack_transposed_panel(type, packed + column * depth, rows, stride, depth, width, streaming);
     }
     return;
   }
   // Several panels at a time, so that each source row is read in long runs.
-  for (size_t first = panel_begin; first < panel_end; first += 8) {
-    size_t last = first + 8 < panel_end ? first + 8 : panel_end;
+  for (size_t first = panel_begin; first < panel_end; first += 32) {
+    size_t last = first + 32 < panel_end ? first + 32 : panel_end;
     for (size_t k = 0; k < depth; k++) {
       const char *row = source + (ptrdiff_t)k * stride * (ptrdiff_t)size_of(type);
       for (size_t p = first; p < last; p++) {
         size_t column = p * POLLARD_PANEL;
         float *out = packed + column * depth + k * POLLARD_PANEL;
         if (column + POLLARD_PANEL <= columns) {
-          store(out, load_as(type, row, column));
-          store(out + 16, load_as(type, row, column + 16));
+          const char *below = row + stride * (ptrdiff_t)size_of(type) + column * size_of(type);
+          __builtin_prefetch(below, 0, 2);
+          if (size_of(type) >= 4) __builtin_prefetch(below + 64, 0, 2);
+          store_panel(out, load_as(type, row, column), streaming);
+          store_panel(out + 16, load_as(type, row, column + 16), streaming);
         } else {
           size_t width = columns - column;
           store(out, load_some_as(type, row, column, width));
@@ -98,9 +118,10 @@ INLINE void pack_panels_typed(
 static void pack_panels(
   float *packed, int type, const void *source, ptrdiff_t stride, int transposed, size_t depth, size_t columns,
   size_t panel_begin, size_t panel_end) {
-#define PACK(TYPE) \
-  case TYPE: \
-    pack_panels_typed(TYPE, packed, source, stride, transposed, depth, columns, panel_begin, panel_end); \
+  const int streaming = depth * columns >= STREAMING_BYTES / sizeof(float) && (uintptr_t)packed % 64 == 0;
+#define PACK(TYPE)                                                                                                  \
+  case TYPE:                                                                                                        \
+    pack_panels_typed(TYPE, packed, source, stride, transposed, depth, columns, panel_begin, panel_end, streaming); \
     break
   switch (type) {
     PACK(POLLARD_F32);
@@ -111,6 +132,10 @@ static void pack_panels(
     PACK(POLLARD_F8_E5M2);
   }
 #undef PACK
+#if defined(__x86_64__)
+  // Streaming stores are not ordered by the release that hands the matrix to other threads.
+  if (streaming) __builtin_ia32_sfence();
+#endif
 }
 
 /// `rows` (at most 16) rows of A as [depth][rows]. Writes up to 16 floats past the end.

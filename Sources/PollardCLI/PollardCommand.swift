@@ -11,7 +11,7 @@ struct PollardCommand: ParsableCommand {
       Results go to standard output, everything else to standard error. Exit codes: 0 done or equal, 1 the answer is no, \
       2 error, 64 usage.
       """,
-    version: Pollard.version,
+    version: pollardVersion,
     subcommands: [
       InspectCommand.self, MaskCommand.self, CompactCommand.self, VerifyCommand.self, RunCommand.self, ConvertCommand.self,
       DiffCommand.self,

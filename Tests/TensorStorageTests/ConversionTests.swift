@@ -23,7 +23,8 @@ struct ConversionTests {
       #expect(value.bitPattern == expected.bitPattern || (value.isNaN && expected.isNaN), "code \(code)")
     }
     let back = try codes(values, .f16)
-    #expect(all.allSatisfy { back[Int($0)] == $0 || (values[Int($0)].isNaN && Float16(bitPattern: back[Int($0)]).isNaN) })
+    #expect(
+      all.allSatisfy { back[Int($0)] == $0 || (values[Int($0)].isNaN && Float16(bitPattern: back[Int($0)]).isNaN) })
   }
 
   @Test("All bfloat16 codes are the upper half of their value, and come back")
@@ -48,6 +49,18 @@ struct ConversionTests {
     values += [.infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, 1e-10, -0.0]
     let rounded = try codes(values, .f16)
     for (value, code) in zip(values, rounded) { #expect(Float16(value).bitPattern == code, "\(value)") }
+  }
+
+  @Test("Double precision rounds to half precision once, as Float16 does, around all ties")
+  func doublesRoundToHalf() throws {
+    var values: [Double] = []
+    for code in 0..<UInt16(0x7BFF) {
+      let middle = (Double(Float16(bitPattern: code)) + Double(Float16(bitPattern: code + 1))) / 2
+      values += [middle.nextDown, middle, middle.nextUp, -middle.nextUp]
+    }
+    let bytes = littleEndian(values.map(\.bitPattern))
+    let rounded = try Weight.literal(bytes: bytes, type: .f64, shape: [values.count]).cast(to: .f16).bytes()
+    #expect(rounded == littleEndian(values.map { Float16($0).bitPattern }))
   }
 
   @Test("Bfloat16 rounds to nearest and ties to even, between all neighbours")
@@ -94,7 +107,8 @@ struct ConversionTests {
       let middle = (values[Int(code)] + values[Int(code) + 1]) / 2
       let even = UInt16(code % 2 == 0 ? code : code + 1)
       #expect(
-        try codes([middle.nextDown, middle, middle.nextUp], type) == [UInt16(code), even, UInt16(code) + 1], "code \(code)")
+        try codes([middle.nextDown, middle, middle.nextUp], type) == [UInt16(code), even, UInt16(code) + 1],
+        "code \(code)")
     }
   }
 

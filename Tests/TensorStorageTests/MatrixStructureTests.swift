@@ -36,7 +36,8 @@ struct MatrixStructureTests {
         let active = usesActive ? (0..<seen[0]).map { _ in Bool.random(using: &generator) } : nil
         var expected = MatrixStructure(
           rowNonzero: Array(repeating: false, count: seen[0]), columnNonzero: Array(repeating: false, count: seen[1]),
-          rowNonfinite: Array(repeating: false, count: seen[0]), columnNonfinite: Array(repeating: false, count: seen[1]))
+          rowNonfinite: Array(repeating: false, count: seen[0]),
+          columnNonfinite: Array(repeating: false, count: seen[1]))
         for row in 0..<seen[0] {
           for column in 0..<seen[1] {
             let value = naiveValue(tensor[[row, column]], type)
@@ -58,7 +59,8 @@ struct MatrixStructureTests {
 
   @Test("The smallest double is not zero")
   func smallDoubles() throws {
-    let weight = Weight.literal(bytes: littleEndian([Double.leastNonzeroMagnitude.bitPattern, 0]), type: .f64, shape: [2, 1])
+    let weight = Weight.literal(
+      bytes: littleEndian([Double.leastNonzeroMagnitude.bitPattern, 0]), type: .f64, shape: [2, 1])
     let structure = try weight.nonzeroStructure(pool: ThreadPool(threadCount: 1))
     #expect(structure.rowNonzero == [true, false] && structure.columnNonzero == [true])
   }

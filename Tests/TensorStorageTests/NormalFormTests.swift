@@ -38,7 +38,9 @@ struct NormalFormTests {
     #expect(slice.kept == [rows, columns])
     #expect(exported.shape == [4, 3])
     #expect(cut.outerPermutation == [1, 0])
-    #expect(cut.withoutOuterPermutation.description == "cast(F32) of keep(axis 0: 4 of 64, axis 1: 3 of 32) of \(type)[64, 32] at 1234")
+    #expect(
+      cut.withoutOuterPermutation.description
+        == "cast(F32) of keep(axis 0: 4 of 64, axis 1: 3 of 32) of \(type)[64, 32] at 1234")
     #expect(cut.sourceSlice == nil)
   }
 
@@ -59,7 +61,8 @@ struct NormalFormTests {
   func keepsCompose() {
     #expect(stored().keeping(Array(0..<64), axis: 0) == stored())
     #expect(stored().keeping([4, 9, 11], axis: 0).keeping([2, 0], axis: 0) == stored().keeping([11, 4], axis: 0))
-    #expect(stored().keeping([3], axis: 1).keeping([5], axis: 0) == stored().keeping([5], axis: 0).keeping([3], axis: 1))
+    #expect(
+      stored().keeping([3], axis: 1).keeping([5], axis: 0) == stored().keeping([5], axis: 0).keeping([3], axis: 1))
   }
 
   @Test("A widening and the cast back vanish, a narrowing stays")
@@ -86,7 +89,8 @@ struct NormalFormTests {
     let weight = stored().zeroing([2, 5, 7], axis: 0)
     #expect(weight.keeping([0, 1, 3], axis: 0) == stored().keeping([0, 1, 3], axis: 0))
     #expect(weight.keeping([5, 0], axis: 0) == stored().keeping([5, 0], axis: 0).zeroing([0], axis: 0))
-    #expect(stored().zeroing([1], axis: 1).zeroing([2], axis: 0) == stored().zeroing([2], axis: 0).zeroing([1], axis: 1))
+    #expect(
+      stored().zeroing([1], axis: 1).zeroing([2], axis: 0) == stored().zeroing([2], axis: 0).zeroing([1], axis: 1))
     #expect(stored(.bf16).cast(to: .f32).zeroing([1], axis: 0).cast(to: .bf16) == stored(.bf16).zeroing([1], axis: 0))
   }
 
@@ -95,7 +99,8 @@ struct NormalFormTests {
     let mask = Weight.floats((0..<64).map { $0 % 3 == 0 ? 0 : 1 }, shape: [64, 1])
     let kept = (0..<64).filter { $0 % 3 != 0 }
     #expect(stored().multiplied(by: mask).keeping(kept, axis: 0) == stored().keeping(kept, axis: 0))
-    #expect(stored().multiplied(by: mask).keeping([0, 1], axis: 1).description.contains("product of (keep(axis 1: 2 of 32)"))
+    #expect(
+      stored().multiplied(by: mask).keeping([0, 1], axis: 1).description.contains("product of (keep(axis 1: 2 of 32)"))
     let narrow = stored(.bf16)
     #expect(narrow.cast(to: .f32).multiplied(by: mask).cast(to: .bf16) == narrow.multiplied(by: mask))
   }

@@ -59,9 +59,11 @@ struct RandomExpressionTests {
     _ generator: inout SeededGenerator
   ) -> Pair {
     let type = type ?? Self.types.randomElement(using: &generator) ?? .f32
-    let extents = extents ?? (0..<Int.random(in: 1...4, using: &generator)).map { _ in
-      [1, 2, 3, 4, 5, 8, 12].randomElement(using: &generator) ?? 1
-    }
+    let extents =
+      extents
+      ?? (0..<Int.random(in: 1...4, using: &generator)).map { _ in
+        [1, 2, 3, 4, 5, 8, 12].randomElement(using: &generator) ?? 1
+      }
     let count = extents.reduce(type.bitCount / 8, *)
     let offset = Int.random(in: 0...max(0, bytes.count - count), using: &generator)
     let shape = Shape(extents)

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Streaming writer")
 struct StreamingWriterTests {
-  @Test("Chunks of any size on any number of threads give the bytes of each tensor", arguments: [1, 2, 3], [16, 1000, 1 << 20])
+  @Test(
+    "Chunks of any size on any number of threads give the bytes of each tensor", arguments: [1, 2, 3],
+    [16, 1000, 1 << 20])
   func writesEverything(threads: Int, chunkBytes: Int) throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     var generator = SeededGenerator(seed: seed)
@@ -39,7 +41,10 @@ struct StreamingWriterTests {
     let file = try temporaryFile((0..<100).map { UInt8($0) })
     let weight = Weight.stored(file, byteOffset: 10, type: .f4, shape: [4, 3, 2]).keeping([3, 1], axis: 0)
     #expect(try weight.bytes() == [19, 20, 21, 13, 14, 15])
-    #expect(try Weight.concatenated([weight, weight.keeping([1], axis: 0)], axis: 0).bytes() == [19, 20, 21, 13, 14, 15, 13, 14, 15])
+    #expect(
+      try Weight.concatenated([weight, weight.keeping([1], axis: 0)], axis: 0).bytes() == [
+        19, 20, 21, 13, 14, 15, 13, 14, 15,
+      ])
   }
 
   @Test("The first error stops the writer and is thrown", arguments: [1, 2])
@@ -48,7 +53,8 @@ struct StreamingWriterTests {
     let weight = Weight.stored(file, byteOffset: 0, type: .u8, shape: [100_000])
     let error = #expect(throws: FormatError.self) {
       try StreamingWriter.write(
-        [(weight, 0)], to: MemoryOutput(count: 100_000, failingOffset: 50_000), threads: ThreadPool(threadCount: threads),
+        [(weight, 0)], to: MemoryOutput(count: 100_000, failingOffset: 50_000),
+        threads: ThreadPool(threadCount: threads),
         chunkBytes: 1000)
     }
     #expect(error?.code == .diskFull)

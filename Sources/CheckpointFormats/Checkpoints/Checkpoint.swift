@@ -79,6 +79,9 @@ public struct Checkpoint: Sendable {
   /// - Complexity: O(1) on average.
   public subscript(name: String) -> Tensor? { positions[ExactString(name)].map { tensors[$0] } }
 
+  /// A tensor of this checkpoint as a lazy weight.
+  public func weight(_ tensor: Tensor) -> Weight { files[tensor.file].weight(tensor.record) }
+
   /// The strings under `__metadata__` of the first file that has any.
   public var metadata: SafetensorsMetadata? { files.lazy.compactMap(\.metadata).first }
 

@@ -13,7 +13,6 @@ func recognizedFormat(prefix: [UInt8], fileSize: Int, failure: FormatError) -> F
   }
   func begins(_ text: String) -> Bool { prefix.starts(with: text.utf8) }
 
-  if prefix.isEmpty { return wrong("an empty file", "the download has not begun; fetch the file again") }
   if begins("version https://git-lfs") {
     return wrong(
       "a Git LFS pointer\(pointedSize(prefix).map { " to a file of \($0) bytes" } ?? "")",

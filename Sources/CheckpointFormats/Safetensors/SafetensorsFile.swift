@@ -34,3 +34,12 @@ public struct SafetensorsFile: Sendable {
   /// The tensor of a name.
   public subscript(name: String) -> TensorRecord? { header.tensors[name] }
 }
+
+extension SafetensorsFile {
+  /// A tensor of this file as a lazy weight.
+  ///
+  /// - Precondition: the record is one of `tensors`.
+  public func weight(_ tensor: TensorRecord) -> Weight {
+    .stored(source, byteOffset: tensor.byteRange.lowerBound, type: tensor.type, shape: tensor.shape)
+  }
+}

@@ -13,7 +13,7 @@ struct SafetensorsHeaderParser {
   private var scanner: JSONScanner
   private var hasMetadata = false
   private var scratch: [UInt8] = []
-  private var lastType: (name: [UInt8], type: ElementType) = ([], .f32)
+  private var lastType: (name: [UInt8], type: ElementType) = (Array("F32".utf8), .f32)
 
   private static let metadataKey = Array("__metadata__".utf8)
   private static let typesByName = ElementType.allCases.map { (name: Array($0.name.utf8), type: $0) }

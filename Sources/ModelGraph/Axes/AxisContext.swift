@@ -75,8 +75,10 @@ public struct AxisContext {
   }
 
   /// States that two products of axes are the same, position by position.
+  ///
+  /// When the shape of one of them is unknown the others are pinned.
   public mutating func unify(_ a: [AxisTerm], _ b: [AxisTerm]) {
-    guard let first = axes(a), let second = axes(b) else { return }
+    guard let first = axes(a), let second = axes(b) else { return pinKnown(a + b) }
     table.unify(first, second, node: index)
   }
 
@@ -85,18 +87,18 @@ public struct AxisContext {
 
   /// States that two axes are the same, or that one of them has extent 1 and is repeated.
   public mutating func unifyBroadcasting(_ a: AxisPlace, _ b: AxisPlace) {
+    guard let first = axis(a), let second = axis(b) else { return pinKnown([.place(a), .place(b)]) }
     claim(a)
     claim(b)
-    guard let first = axis(a), let second = axis(b), !first.isEmpty, !second.isEmpty else { return }
-    table.unify(first, second, node: index)
+    if !first.isEmpty, !second.isEmpty { table.unify(first, second, node: index) }
   }
 
   /// States that an axis is the concatenation of others.
   public mutating func unify(_ whole: AxisTerm, sumOf pieces: [AxisTerm]) {
-    guard let first = axes([whole]) else { return }
+    guard let first = axes([whole]) else { return pinKnown([whole] + pieces) }
     var axesOfPieces: [Axis] = []
     for piece in pieces {
-      guard let axis = axes([piece]) else { return }
+      guard let axis = axes([piece]) else { return pinKnown([whole] + pieces) }
       axesOfPieces.append(axis)
     }
     table.unify(first, sumOf: axesOfPieces, node: index)
@@ -118,6 +120,11 @@ public struct AxisContext {
   public mutating func passBroadcasting(_ slot: Int, to output: Int = 0) {
     guard let rank = rank(slot), let outputRank = outputRank(output), rank <= outputRank else { return }
     for axis in 0..<rank { unifyBroadcasting(.input(slot, axis), .output(output, axis + outputRank - rank)) }
+  }
+
+  /// Pins the axes of a statement that cannot be made because another of its axes is unknown.
+  private mutating func pinKnown(_ terms: [AxisTerm]) {
+    for case .place(let place) in terms where axis(place) != nil { pin(place, .undescribed) }
   }
 
   private mutating func claim(_ place: AxisPlace) { claimed.insert(place) }

@@ -22,7 +22,10 @@ public struct AxisRelations: Sendable {
       relate(node, index, in: graph, inference)
     }
     for id in graph.inputs { pinAll(id, .graphInput) }
-    for id in graph.outputs { pinAll(id, .graphOutput) }
+    for id in graph.outputs {
+      pinAll(id, .graphOutput)
+      pinOrigins(inference.integers[id] ?? [], Pin(.graphOutput, node: nil))
+    }
   }
 
   /// The axes of an operand.
@@ -38,6 +41,14 @@ public struct AxisRelations: Sendable {
 
   private mutating func pinAll(_ id: ValueID, _ reason: PinReason) {
     for axis in valueAxes[id] ?? [] { table.pin(axis, Pin(reason, node: nil)) }
+  }
+
+  /// Pins the axes whose extents flowed into numbers.
+  private mutating func pinOrigins(_ elements: [SymbolicElement], _ pin: Pin) {
+    for origin in elements.flatMap(\.origins) {
+      guard let axes = valueAxes[origin.value], axes.indices.contains(origin.axis) else { continue }
+      table.pin(axes[origin.axis], pin)
+    }
   }
 
   private mutating func relate(_ node: Node, _ index: Int, in graph: Graph, _ inference: ShapeInference) {
@@ -59,10 +70,7 @@ public struct AxisRelations: Sendable {
       }
       elements[slot] = context.elements(slot)
       if let found = inference.integers[input], !op.shapeOperands.contains(slot), !followsElements(node, inference) {
-        for origin in found.flatMap(\.origins) {
-          guard let axes = valueAxes[origin.value], axes.indices.contains(origin.axis) else { continue }
-          table.pin(axes[origin.axis], Pin(.sizeAsValue, node: index))
-        }
+        pinOrigins(found, Pin(.sizeAsValue, node: index))
       }
     }
     let outputs = node.outputs.map { $0.flatMap { valueAxes[$0] } }

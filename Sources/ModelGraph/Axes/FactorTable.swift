@@ -70,6 +70,8 @@ public struct FactorTable: Sendable {
     var parent: Int
     var parts: Parts
     var pins: [Pin]
+    /// The height of the tree of merged factors below, so that chains stay short.
+    var height = 0
   }
 
   private var entries: [Entry] = []
@@ -167,10 +169,14 @@ public struct FactorTable: Sendable {
         a = flattened(a)
         b = flattened(b)
       } else if let rest = size(x).dividedExactly(by: size(y)), parts(x) == .leaf, !contains(y, x) {
-        entries[root(x).index].parts = .product([y, make(rest)])
+        let remainder = make(rest)
+        entries[root(x).index].parts = .product([y, remainder])
         a = flattened(a)
+        b = flattened(b)
       } else if let rest = size(y).dividedExactly(by: size(x)), parts(y) == .leaf, !contains(x, y) {
-        entries[root(y).index].parts = .product([x, make(rest)])
+        let remainder = make(rest)
+        entries[root(y).index].parts = .product([x, remainder])
+        a = flattened(a)
         b = flattened(b)
       } else {
         pin(a + b, Pin(.unequal, node: node))
@@ -182,9 +188,10 @@ public struct FactorTable: Sendable {
 
   /// Makes two factors of equal size the same.
   private mutating func unify(_ x: FactorID, _ y: FactorID, node: Int) {
-    let a = root(x)
-    let b = root(y)
+    var a = root(x)
+    var b = root(y)
     if a == b { return }
+    if entries[a.index].height < entries[b.index].height { swap(&a, &b) }
     if contains(a, b) || contains(b, a) {
       pin([a, b], Pin(.unequal, node: node))
       return
@@ -192,6 +199,7 @@ public struct FactorTable: Sendable {
     let partsA = entries[a.index].parts
     let partsB = entries[b.index].parts
     entries[b.index].parent = a.index
+    entries[a.index].height = max(entries[a.index].height, entries[b.index].height + 1)
     for pin in entries[b.index].pins where !entries[a.index].pins.contains(pin) { entries[a.index].pins.append(pin) }
     switch (partsA, partsB) {
     case (_, .leaf): break

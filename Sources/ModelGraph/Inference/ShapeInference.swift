@@ -24,10 +24,26 @@ public struct ShapeInference: Sendable {
         .illFormed, subject: .node(node.name), expected: "\(op.requiredInputs) operands of \(node.op)",
         found: "\(node.inputs.compactMap { $0 }.count)")
     }
+    let (types, newIntegers) = try results(of: node, op, in: graph)
+    for (slot, type) in types { if let id = node.outputs[slot] { graph[id].type = type } }
+    integers.merge(newIntegers) { _, new in new }
+  }
+
+  /// What an operator's shape rule finds; apart, so that nothing refers to the graph any more when it changes.
+  private func results(
+    of node: Node, _ op: any Operator, in graph: Graph
+  ) throws(GraphError) -> ([(Int, ValueType)], [ValueID: [SymbolicElement]]) {
     var context = InferenceContext(node: node, graph: graph, integers: integers)
     try op.infer(&context)
-    for (slot, type) in context.types { if let id = node.outputs[slot] { graph[id].type = type } }
-    integers.merge(context.newIntegers) { _, new in new }
+    return (context.types, context.newIntegers)
+  }
+
+  /// The elements of a node's small integer operands, by slot.
+  package func elements(of node: Node, in graph: Graph) -> [Int: [SymbolicElement]] {
+    let context = InferenceContext(node: node, graph: graph, integers: integers)
+    var result: [Int: [SymbolicElement]] = [:]
+    for slot in node.inputs.indices { result[slot] = context.elements(slot) }
+    return result
   }
 
   /// Infers every node of a graph afresh; declared types of inputs and initializers are kept.

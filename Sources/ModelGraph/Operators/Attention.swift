@@ -57,7 +57,7 @@ struct Attention: Operator {
     context.contract(.input(0, 3), .input(1, 3))
     if context.node.float("scale") == nil { context.pin(.input(0, 3), .implicitScale) }
     context.unify(.input(2, 3), .output(0, 3))
-    if let rank = context.rank(3) {
+    if let rank = context.rank(3), rank <= 4 {
       let scores: [AxisPlace] = [.input(0, 0), .input(0, 1), .input(0, 2), .input(1, 2)]
       for axis in 0..<rank { context.unifyBroadcasting(.input(3, axis), scores[4 - rank + axis]) }
     }

@@ -6,7 +6,7 @@ struct Cast: Operator {
   let name = OperatorName("Cast")
   let documentation = OperatorDocumentation(
     summary: "`y = x` in another element type.", shapes: "x, y: `[…]`, equal.", axes: "Every axis is itself.",
-    zeros: "Kept.", source: "ONNX Cast-24")
+    zeros: "Zero stays zero; other constants stay in types that hold them.", source: "ONNX Cast-24")
 
   /// Element types by ONNX's number, as far as graphs compute with them.
   static let types: [Int: ElementType] = [
@@ -28,7 +28,15 @@ struct Cast: Operator {
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
-    if let x = try context.state(0) { context.set(0, x) }
+    guard var x = try context.state(0) else { return }
+    let target = Self.types[context.node.integer("to", default: 0)]
+    if target != .f32, target != .f64 {
+      for index in x.states.indices where x.states[index] == .constant {
+        x.states[index] = .unknown
+        x.constants[index] = 0
+      }
+    }
+    context.set(0, x)
   }
 }
 

@@ -72,10 +72,12 @@ struct MatMul: Operator {
       ContractionTerms(
         node: context.index, activationSlot: 0, terms: terms,
         consumerZero: zip(structure.rowNonzero, structure.rowNonfinite).map { !$0 && !$1 },
-        producerZero: activation.map { $0 == .zero }))
-    let allPoisoned = activation.contains(.poisoned)
+        producerZero: activation.map { $0 == .zero }, activationPoisoned: activation.map { $0 == .poisoned }))
+    // A term that is not finite spoils every result alike, which leaves the model without a finite output and so outside of what verdicts
+    // speak about; only what a column itself holds marks that column.
+    let inherited = activation.contains(.poisoned)
     let row = (0..<columns).map { n -> ElementState in
-      allPoisoned || structure.columnNonfinite[n] ? .poisoned : structure.columnNonzero[n] ? .unknown : .zero
+      structure.columnNonfinite[n] ? .poisoned : structure.columnNonzero[n] || inherited ? .unknown : .zero
     }
     guard shape.reduce(1, *) % max(columns, 1) == 0, columns > 0 else { return }
     let states = Array(repeatElement(row, count: shape.reduce(1, *) / columns).joined())

@@ -1,3 +1,6 @@
+import PollardBase
+import TensorStorage
+
 /// What is certain about one element of a value, whatever the model's input.
 public enum ElementState: UInt8, Sendable, Comparable {
   /// Zero for every input.
@@ -42,6 +45,22 @@ public struct TokenState: Sendable {
     self.init(
       shape: shape, states: numbers.map { $0 == 0 ? .zero : $0.isFinite ? .constant : .poisoned },
       constants: numbers.map { $0.isFinite ? $0 : 0 })
+  }
+
+  /// The state of a constant tensor's elements.
+  ///
+  /// A double that is not zero but rounds to zero or to infinity in single precision is unknown, not zero.
+  ///
+  /// - Throws: errors of reading the file.
+  init(_ weight: Weight) throws(FormatError) {
+    self.init(shape: weight.shape.extents, numbers: try weight.cast(to: .f32).floats())
+    guard weight.type == .f64 else { return }
+    let content = try weight.bytes()
+    for index in states.indices where states[index] != .constant {
+      let pattern = content[index * 8..<index * 8 + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let value = Double(bitPattern: pattern)
+      if value != 0, value.isFinite { states[index] = .unknown }
+    }
   }
 
   /// The worst state of all elements.

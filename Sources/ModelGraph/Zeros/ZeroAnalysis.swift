@@ -7,29 +7,41 @@ import TensorStorage
 public struct ZeroAnalysis: Sendable {
   /// Which terms of each contraction can contribute.
   public private(set) var contractions: [ContractionTerms] = []
-  /// The states of the values reached.
+  /// The states of the values asked for, as far as anything is known about them.
   public private(set) var states: [ValueID: TokenState] = [:]
 
   /// Interprets a graph whose types are inferred.
   ///
-  /// Each weight of a node in `nodes` is streamed once; other nodes' results are unknown and nothing is read for them.
+  /// Each weight of a node in `nodes` is streamed once; other nodes' results are unknown and nothing is read for them. The states of values
+  /// are dropped after their last use.
   ///
   /// - Parameters:
   ///   - nodes: the nodes whose weights are looked at; nil for all.
-  ///   - weights: what to take instead of the content of an operand, by use.
+  ///   - unknownResults: nodes whose results are taken as unknown, whatever is found out about them.
+  ///   - keeping: the values whose states are wanted afterwards.
   /// - Throws: errors of reading the weights.
   public init(
-    _ graph: Graph, nodes: Set<Int>? = nil, pool: ThreadPool, weights: @escaping (NodeSlot) -> Weight? = { _ in nil }
+    _ graph: Graph, nodes: Set<Int>? = nil, unknownResults: Set<Int> = [], keeping: Set<ValueID> = [], pool: ThreadPool
   ) throws(FormatError) {
+    var lastUse: [ValueID: Int] = [:]
+    for (index, node) in graph.nodes.enumerated() {
+      for case let input? in node.inputs { lastUse[input] = index }
+    }
+    var known: [ValueID: TokenState] = [:]
     for (index, node) in graph.nodes.enumerated() {
       var context = ZeroContext(
-        node: node, index: index, graph: graph, known: states, pool: pool, readsWeights: nodes?.contains(index) ?? true,
-        weightOverride: weights)
+        node: node, index: index, graph: graph, known: known, pool: pool, readsWeights: nodes?.contains(index) ?? true)
+      known = [:]
       try OperatorRegistry.find(node.op).propagate(&context)
-      for (slot, state) in context.results {
-        if let id = node.outputs[slot], context.resultShape(slot) == state.shape { states[id] = state }
-      }
+      known = context.known
       contractions += context.contractions
+      for case let input? in node.inputs where lastUse[input] == index && !keeping.contains(input) { known[input] = nil }
+      if unknownResults.contains(index) { continue }
+      for (slot, state) in context.results {
+        guard let id = node.outputs[slot], context.resultShape(slot) == state.shape else { continue }
+        if lastUse[id] != nil || keeping.contains(id) { known[id] = state }
+      }
     }
+    states = known.filter { keeping.contains($0.key) }
   }
 }

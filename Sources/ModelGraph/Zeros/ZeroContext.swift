@@ -13,16 +13,20 @@ public struct ContractionTerms: Sendable {
   public var consumerZero: [Bool]
   /// Terms whose activation is zero: the producer leaves them zero.
   public var producerZero: [Bool]
+  /// Terms whose activation may not be finite, because a weight that makes it is not.
+  public var activationPoisoned: [Bool]
 
   /// Creates the record of a contraction.
   public init(
-    node: Int, activationSlot: Int, terms: [ElementState], consumerZero: [Bool], producerZero: [Bool]
+    node: Int, activationSlot: Int, terms: [ElementState], consumerZero: [Bool], producerZero: [Bool],
+    activationPoisoned: [Bool]
   ) {
     self.node = node
     self.activationSlot = activationSlot
     self.terms = terms
     self.consumerZero = consumerZero
     self.producerZero = producerZero
+    self.activationPoisoned = activationPoisoned
   }
 }
 
@@ -36,7 +40,6 @@ public struct ZeroContext {
   public let pool: ThreadPool
   let graph: Graph
   let known: [ValueID: TokenState]
-  let weightOverride: (NodeSlot) -> Weight?
   /// Whether weights of this node may be read; where nothing is asked about them they need not be.
   public let readsWeights: Bool
   var results: [(Int, TokenState)] = []
@@ -45,8 +48,7 @@ public struct ZeroContext {
   static let elementLimit = 1 << 20
 
   init(
-    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool,
-    weightOverride: @escaping (NodeSlot) -> Weight?
+    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool
   ) {
     self.node = node
     self.index = index
@@ -54,12 +56,11 @@ public struct ZeroContext {
     self.known = known
     self.pool = pool
     self.readsWeights = readsWeights
-    self.weightOverride = weightOverride
   }
 
   /// The constant content of an operand, nil when it is computed.
   public func weight(_ slot: Int) -> Weight? {
-    weightOverride(NodeSlot(node: index, slot: slot)) ?? node.input(slot).flatMap { graph[$0].initializer }
+    node.input(slot).flatMap { graph[$0].initializer }
   }
 
   /// The state of an operand; constants of moderate size are read. Nil when nothing is known, not even the extents.
@@ -67,10 +68,10 @@ public struct ZeroContext {
     guard let id = node.input(slot) else { return nil }
     if let weight = weight(slot) {
       let shape = weight.shape.extents
-      guard readsWeights, weight.shape.elementCount <= Self.elementLimit else {
+      guard readsWeights, weight.shape.elementCount <= Self.elementLimit, weight.type.canBeCast(to: .f32) else {
         return TokenState(shape: shape, all: .unknown)
       }
-      return TokenState(shape: shape, numbers: try weight.cast(to: .f32).floats())
+      return try TokenState(weight)
     }
     return known[id] ?? tokenShape(id).map { TokenState(shape: $0, all: .unknown) }
   }

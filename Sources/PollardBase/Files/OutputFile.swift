@@ -129,3 +129,5 @@ public final class OutputFile: Sendable {
     if before / Self.flushInterval != total / Self.flushInterval { SystemCalls.startWriteBack(descriptor) }
   }
 }
+
+extension OutputFile: PositionalOutput {}

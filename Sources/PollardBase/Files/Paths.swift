@@ -14,7 +14,7 @@ package enum Paths {
     return folder.hasSuffix("/") ? folder + name : folder + "/" + name
   }
 
-  /// The part after the last slash; slashes at the end do not count.
+  /// The part after the last slash; slashes at the end do not count, and the root has none.
   package static func lastComponent(_ path: String) -> String {
     let trimmed = withoutTrailingSlashes(path)
     guard let slash = trimmed.utf8.lastIndex(of: UInt8(ascii: "/")) else { return trimmed }
