@@ -57,6 +57,12 @@ private struct UnitMatching {
     }
   }
 
+  /// Whether all elements at each position along an axis are +0.
+  private func zeroPositions(_ weight: Weight, along axis: Int) throws -> [Bool] {
+    let zero = Weight.zeros(type: .f32, shape: weight.shape)
+    return zip(try weight.digests(along: axis), try zero.digests(along: axis)).map(==)
+  }
+
   func match(_ set: UnitSet, _ layer: Int) throws -> (kept: [Int], padded: [Int]) {
     let (outer, inner) = sizes(of: set)
     guard let counts = counts(of: set, outer, inner) else {
@@ -72,6 +78,7 @@ private struct UnitMatching {
     var old = Digests()
     var new = Digests()
     var readers: [Int: Bool] = [:]
+    var originalReaders: [Int: Bool] = [:]
     for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: {
       ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis)
     }) {
@@ -80,12 +87,13 @@ private struct UnitMatching {
       }
       let places = positions.positions(axis) ?? []
       if sums.contains(use.slot.node) {
-        let zero = Weight.zeros(type: .f32, shape: after.shape)
-        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==)
-          .enumerated()
-        {
+        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() {
           guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
           readers[unit] = (readers[unit] ?? true) && isZero
+        }
+        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() {
+          guard let unit = set.unit(at: place, of: axis, map.relations.table) else { continue }
+          originalReaders[unit] = (originalReaders[unit] ?? true) && isZero
         }
         continue
       }
@@ -118,7 +126,7 @@ private struct UnitMatching {
       }
       for (query, index) in found.enumerated() {
         kept.append(index)
-        if readers[group * inner + query] ?? false { padded.append(index) }
+        if readers[group * inner + query] ?? false, originalReaders[index] != true { padded.append(index) }
       }
     }
     return (kept, padded)
