@@ -3,17 +3,30 @@ import PollardBase
 import TensorStorage
 
 /// Whether two graphs are the same computation apart from the content of their checkpoint tensors.
-public enum GraphComparison {
-  /// The first difference in operators, attributes, wiring, types or constants, as a sentence; nil when there is none.
+public enum GraphComparison: Sendable {
+  /// They are; each value of the first with its counterpart in the second.
+  case same(pairs: [ValueID: ValueID])
+  /// They are not; the first difference, as a sentence.
+  case different(String)
+
+  /// Compares operators, attributes, wiring, types and constants.
   ///
   /// Initializers in `checkpointTensors` are compared by type and shape only; all others by content too.
   ///
   /// - Throws: what reading a constant throws.
-  public static func firstDifference(
-    _ a: Graph, _ b: Graph, checkpointTensors: Set<String>
+  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>) throws(FormatError) {
+    var pairs: [ValueID: ValueID] = [:]
+    if let difference = try Self.firstDifference(a, b, checkpointTensors, &pairs) {
+      self = .different(difference)
+    } else {
+      self = .same(pairs: pairs)
+    }
+  }
+
+  private static func firstDifference(
+    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ paired: inout [ValueID: ValueID]
   ) throws(FormatError) -> String? {
     guard a.nodes.count == b.nodes.count else { return "\(a.nodes.count) nodes and \(b.nodes.count)" }
-    var paired: [ValueID: ValueID] = [:]
     for (x, y) in [(a.inputs, b.inputs), (a.outputs, b.outputs)] {
       guard x.map({ a[$0].name }) == y.map({ b[$0].name }) else { return "other inputs or outputs" }
     }

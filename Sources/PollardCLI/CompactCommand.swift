@@ -77,7 +77,8 @@ struct CompactCommand: ParsableCommand {
       return
     }
     let writing = WriteOptions(maxShardSize: shardSize, replacing: force, verifies: verify)
-    let report = try model.compact(plan, to: output, options: writing, pool: global.pool) { line in
+    let source = masks.map(MaskSource.file)
+    let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)
     }
     global.print(report)

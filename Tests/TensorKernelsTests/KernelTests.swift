@@ -41,6 +41,14 @@ struct SeededNumbers {
 /// The bits of a result, with one pattern for all NaN.
 func canonicalBits(_ values: [Float]) -> [UInt32] { values.map { $0.isNaN ? 0x7fc0_0000 : $0.bitPattern } }
 
+/// Index of the first place where two results differ; their length where one is longer.
+///
+/// Long arrays are compared with this: a failed `==` of them describes every element.
+func firstDifference(_ a: [UInt32], _ b: [UInt32]) -> Int? {
+  if let index = zip(a, b).enumerated().first(where: { $1.0 != $1.1 })?.offset { return index }
+  return a.count == b.count ? nil : min(a.count, b.count)
+}
+
 /// Runs `body` with every instruction set of the machine and puts the former one back.
 func onEveryInstructionSet<Result>(_ body: () throws -> Result) rethrows -> [(InstructionSet, Result)] {
   let former = InstructionSet.current

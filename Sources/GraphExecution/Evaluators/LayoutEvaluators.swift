@@ -37,10 +37,14 @@ func evaluateReshape(_ context: EvaluationContext) throws -> Tensor {
     product = next
   }
   if let axis = open.first {
-    guard product > 0, total % product == 0 else {
+    // Copied extents cancel, so that an empty batch does not hide the extent that is left open.
+    let copied = Set(wanted.indices.filter { wanted[$0] == 0 && target[$0] != wanted[$0] || target[$0] == 0 })
+    let rest = x.extents.indices.filter { !copied.contains($0) }.reduce(1) { $0 * x.extents[$1] }
+    let known = target.indices.filter { !copied.contains($0) && $0 != axis }.reduce(1) { $0 * target[$1] }
+    guard known > 0, rest % known == 0 else {
       throw context.failure(expected: "\(total) elements", found: "\(wanted)")
     }
-    target[axis] = total / product
+    target[axis] = rest / known
     product = total
   }
   guard product == total else { throw context.failure(expected: "\(total) elements", found: "\(wanted)") }

@@ -38,6 +38,14 @@ public struct ShapeInference: Sendable {
     return (context.types, context.newIntegers)
   }
 
+  /// The elements of a node's small integer operands, by slot.
+  package func elements(of node: Node, in graph: Graph) -> [Int: [SymbolicElement]] {
+    let context = InferenceContext(node: node, graph: graph, integers: integers)
+    var result: [Int: [SymbolicElement]] = [:]
+    for slot in node.inputs.indices { result[slot] = context.elements(slot) }
+    return result
+  }
+
   /// Infers every node of a graph afresh; declared types of inputs and initializers are kept.
   public static func inferAll(_ graph: inout Graph) throws(GraphError) -> ShapeInference {
     var inference = ShapeInference()

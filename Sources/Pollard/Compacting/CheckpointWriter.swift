@@ -54,6 +54,25 @@ struct CheckpointWriter {
     return result
   }
 
+  /// Fills an output folder with the input's own weight files and all the rest: a faithful copy.
+  func copyWeights(to output: AtomicDirectory) throws -> Result {
+    let sizes = source.files.reduce(0) { $0 + $1.source.size }
+    var result = Result(weightBytes: sizes)
+    try requireFreeSpace(sizes, at: Paths.parent(output.path))
+    let single = source.index == nil
+    for (file, name) in zip(source.files, source.fileNames) {
+      try output.copyFile(file.source.path, as: single ? "model.safetensors" : name)
+    }
+    var written = Set(source.fileNames + ["config.json"])
+    if let index = source.location.index {
+      written.insert(Paths.lastComponent(index))
+      try output.copyFile(index, as: Paths.lastComponent(index))
+    }
+    try output.writeFile("config.json", configuration)
+    if source.location.isFolder { try copyRest("", to: output, except: written, &result) }
+    return result
+  }
+
   /// Files and their order: the input's own, or new ones under `--max-shard-size`.
   private func shardPlan() throws(FormatError) -> ShardPlan {
     var declared: [String: TensorDeclaration] = [:]

@@ -3,8 +3,6 @@ import PollardBase
 extension DiagnosticCode where Domain == CompactionDomain {
   /// A mask file holds something that is not a mask.
   public static let unknownMask = Self("unknownMask", "this is not a mask")
-  /// A mask holds a number that is not finite.
-  public static let maskValue = Self("maskValue", "a mask's numbers must be finite")
   /// A list of units names one the model does not have.
   public static let maskIndex = Self("maskIndex", "there is no such unit")
   /// A list of units does not say whether it keeps or removes.

@@ -32,6 +32,16 @@ enum SystemCalls {
     #endif
   }
 
+  /// Reserves room for a file of a size. Nil where the system cannot; otherwise 0 or -1 with `errno`.
+  static func reserve(_ descriptor: Int32, size: Int) -> Int32? {
+    #if os(Linux)
+      guard let function = fallocateFunction else { return nil }
+      return supported(function(descriptor, 0, 0, Int64(size)))
+    #else
+      return nil
+    #endif
+  }
+
   /// Asks the kernel to begin writing a file's dirty pages without waiting for them. A hint: failures do not matter.
   static func startWriteBack(_ descriptor: Int32) {
     #if os(Linux)
@@ -62,6 +72,7 @@ enum SystemCalls {
   #if os(Linux)
     private typealias Rename =
       @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+    private typealias Fallocate = @convention(c) (Int32, Int32, Int64, Int64) -> Int32
     private typealias SyncFileRange = @convention(c) (Int32, Int64, Int64, UInt32) -> Int32
     private typealias CopyFileRange =
       @convention(c) (
@@ -69,6 +80,7 @@ enum SystemCalls {
       ) -> Int
 
     private static let renameFunction: Rename? = function("renameat2")
+    private static let fallocateFunction: Fallocate? = function("fallocate")
     private static let syncFileRangeFunction: SyncFileRange? = function("sync_file_range")
     private static let copyFileRangeFunction: CopyFileRange? = function("copy_file_range")
 

@@ -1,0 +1,91 @@
+import PollardBase
+
+/// Which units of each layer are kept: 1 keeps, 0 removes, anything else multiplies the unit's contribution.
+///
+/// Lists are by layer; a layer's list is nil when nothing is asked of it, and a kind's list is empty when nothing is asked of the kind.
+public struct UnitMask: Sendable, Hashable {
+  /// A number for each query head of each layer.
+  public var heads: [[Float]?]
+  /// A number for each key/value head of each layer; 0 removes all of its query heads.
+  public var groups: [[Float]?]
+  /// A number for each feed-forward neuron of each layer.
+  public var feedForward: [[Float]?]
+
+  /// Creates a mask; it is checked against a model when it is used.
+  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], feedForward: [[Float]?] = []) {
+    self.heads = heads
+    self.groups = groups
+    self.feedForward = feedForward
+  }
+
+  /// Whether every unit is kept as it is.
+  public var keepsEverything: Bool {
+    (heads + groups + feedForward).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
+  }
+}
+
+/// What a mask asks of one layer.
+struct LayerWish: Sendable, Hashable {
+  /// Query heads to remove.
+  var heads: Set<Int> = []
+  /// Neurons to remove.
+  var neurons: Set<Int> = []
+  /// Factors other than 0 and 1, by query head.
+  var headFactors: [Int: Float] = [:]
+  /// Factors other than 0 and 1, by neuron.
+  var neuronFactors: [Int: Float] = [:]
+}
+
+extension UnitMask {
+  /// The wishes of each layer.
+  ///
+  /// - Throws: `maskShape` when the numbers of layers or units differ from the model's, `maskValue` for a number that is not finite,
+  ///   `notRemovable` when a layer without removable units is not kept whole.
+  func wishes(for map: DimensionMap) throws(CompactionError) -> [LayerWish] {
+    var wishes = Array(repeating: LayerWish(), count: map.layers.count)
+    for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", feedForward)] where !lists.isEmpty {
+      guard lists.count == map.layers.count else {
+        throw CompactionError(
+          .maskShape, subject: .option(name), expected: "\(map.layers.count) layers", found: "\(lists.count)")
+      }
+      for (layer, list) in lists.enumerated() {
+        guard let list else { continue }
+        if let bad = list.firstIndex(where: { !$0.isFinite }) {
+          throw CompactionError(
+            .maskValue, subject: .option("\(name)[\(layer)][\(bad)]"), expected: "a finite number", found: "\(list[bad])")
+        }
+        try apply(list, name, to: &wishes[layer], map.layers[layer])
+      }
+    }
+    return wishes
+  }
+
+  private func apply(
+    _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits
+  ) throws(CompactionError) {
+    let width = name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
+    guard let width else {
+      if list.allSatisfy({ $0 == 1 }) { return }
+      throw CompactionError(
+        .notRemovable, subject: .layer(layer.index), expected: "\(name) to keep everything there",
+        found: "a mask that removes or scales units", remedy: "keep this layer whole; `inspect` names what holds its units")
+    }
+    guard list.count == width else {
+      throw CompactionError(
+        .maskShape, subject: .layer(layer.index), expected: "\(width) numbers in \(name)", found: "\(list.count)")
+    }
+    for (unit, value) in list.enumerated() where value != 1 {
+      switch name {
+      case "ffn_mask":
+        if value == 0 { wish.neurons.insert(unit) } else { wish.neuronFactors[unit, default: 1] *= value }
+      case "head_mask":
+        if value == 0 { wish.heads.insert(unit) } else { wish.headFactors[unit, default: 1] *= value }
+      default:
+        let ratio = layer.heads?.queriesPerGroup ?? 1
+        for head in unit * ratio..<(unit + 1) * ratio {
+          if value == 0 { wish.heads.insert(head) } else { wish.headFactors[head, default: 1] *= value }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+extension CompactionPlan {
+  /// The plan that leads from one model to a smaller one, found by comparing the weights that make each unit.
+  ///
+  /// For models that come without a receipt. Both graphs have the same nodes. Kept units are in ascending order; of units with equal weights the
+  /// first that fits is taken. Units whose readers are all zero in the smaller model are listed as fill. Nothing is said about why units went: the
+  /// lists of removed units are empty.
+  ///
+  /// - Throws: `noMatch` when the graphs differ in more than the number of units, or a unit of the smaller one is not in the original;
+  ///   `FormatError` from reading weights. Every weight of a unit is read once in both models.
+  public static func matching(_ original: DimensionMap, _ compacted: Graph, pool: ThreadPool) throws -> CompactionPlan {
+    let matching = UnitMatching(map: original, small: compacted, pool: pool)
+    guard original.graph.nodes.count == compacted.nodes.count,
+      zip(original.graph.nodes, compacted.nodes).allSatisfy({ $0.op == $1.op && $0.inputs.count == $1.inputs.count })
+    else {
+      throw CompactionError(
+        .noMatch, expected: "the same \(original.graph.nodes.count) nodes", found: "\(compacted.nodes.count) nodes")
+    }
+    var layers: [LayerPlan] = []
+    for layer in original.layers {
+      var plan = LayerPlan(index: layer.index, heads: nil, neurons: nil)
+      if let neurons = layer.neurons {
+        let (kept, padded) = try matching.match(.neurons(neurons), layer.index)
+        plan.neurons = UnitPlan(before: neurons.size, kept: kept, padded: padded)
+      }
+      if let heads = layer.heads {
+        let (kept, padded) = try matching.match(.heads(heads), layer.index)
+        plan.heads = HeadPlan(units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
+      }
+      layers.append(plan)
+    }
+    return CompactionPlan(layers: layers)
+  }
+}
+
+/// Finds the units of a smaller graph in its original.
+private struct UnitMatching {
+  let map: DimensionMap
+  let small: Graph
+  let pool: ThreadPool
+
+  /// The digests of the weights that make each group and each query head (or neuron, each its own group).
+  private struct Digests {
+    var groups: [Int: UInt64] = [:]
+    var units: [Int: UInt64] = [:]
+
+    mutating func add(_ digest: UInt64, group: Int?, unit: Int?) {
+      if let unit {
+        units[unit] = (units[unit, default: 0] &* 31) ^ digest
+      } else if let group {
+        groups[group] = (groups[group, default: 0] &* 31) ^ digest
+      }
+    }
+  }
+
+  func match(_ set: UnitSet, _ layer: Int) throws -> (kept: [Int], padded: [Int]) {
+    let (outer, inner) = sizes(of: set)
+    guard let counts = counts(of: set, outer, inner) else {
+      throw CompactionError(
+        .noMatch, subject: .layer(layer), expected: "weights of fewer units of the same size", found: "other shapes")
+    }
+    var keep = KeepTable()
+    for dimension in set.dimensions {
+      keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? counts.inner : counts.outer))
+    }
+    let positions = AxisPositions(table: map.relations.table, keep: keep)
+    let sums = Set(set.contractions.map(\.node))
+    var old = Digests()
+    var new = Digests()
+    var readers: [Int: Bool] = [:]
+    for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: { ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis) }) {
+      guard let (before, after) = weights(use), let axis = map.relations.operandAxes[use.slot]?[use.axis] else { continue }
+      let places = positions.positions(axis) ?? []
+      if sums.contains(use.slot.node) {
+        let zero = Weight.zeros(type: .f32, shape: after.shape)
+        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==).enumerated() {
+          guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
+          readers[unit] = (readers[unit] ?? true) && isZero
+        }
+        continue
+      }
+      for (place, digest) in try before.digests(along: use.axis).enumerated() {
+        let found = owner(place, axis, set)
+        old.add(digest, group: found.group, unit: found.unit)
+      }
+      for (place, digest) in try after.digests(along: use.axis).enumerated() {
+        let found = owner(places[place], axis, set)
+        new.add(digest, group: found.group, unit: found.unit)
+      }
+    }
+    var kept: [Int] = []
+    var padded: [Int] = []
+    var next = 0
+    for group in 0..<counts.outer {
+      // A group fits when its own weights do and its queries are found inside it, in order.
+      var found: [Int]?
+      while found == nil, next < outer {
+        if old.groups[next] == new.groups[group] {
+          found = queries(counts.inner, of: group, in: next, inner, old, new)
+        }
+        next += 1
+      }
+      guard let found else {
+        throw CompactionError(
+          .noMatch, subject: .layer(layer), expected: "the weights of unit \(group * counts.inner) among the original's",
+          found: "no equal ones")
+      }
+      for (query, index) in found.enumerated() {
+        kept.append(index)
+        if readers[group * inner + query] ?? false { padded.append(index) }
+      }
+    }
+    return (kept, padded)
+  }
+
+  private func queries(
+    _ count: Int, of group: Int, in candidate: Int, _ inner: Int, _ old: Digests, _ new: Digests
+  ) -> [Int]? {
+    var result: [Int] = []
+    var next = 0
+    for query in 0..<count {
+      while next < inner, old.units[candidate * inner + next] != new.units[group * inner + query] { next += 1 }
+      if next == inner { return nil }
+      result.append(candidate * inner + next)
+      next += 1
+    }
+    return result
+  }
+
+  /// Groups and queries per group; neurons are groups of one.
+  private func sizes(of set: UnitSet) -> (outer: Int, inner: Int) {
+    switch set {
+    case .heads(let heads): (heads.groupCount, heads.queriesPerGroup)
+    case .neurons(let dimension): (dimension.size, 1)
+    }
+  }
+
+  /// The numbers of groups and of queries in each that explain the extents of all smaller weights.
+  private func counts(of set: UnitSet, _ outer: Int, _ inner: Int) -> (outer: Int, inner: Int)? {
+    let uses = set.dimensions.flatMap(\.uses)
+    let table = map.relations.table
+    for ratio in 1...inner {
+      for count in 1...outer {
+        var keep = KeepTable()
+        for dimension in set.dimensions { keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? ratio : count)) }
+        let positions = AxisPositions(table: table, keep: keep)
+        let fits = uses.allSatisfy { use in
+          guard let axis = map.relations.operandAxes[use.slot]?[use.axis] else { return false }
+          return positions.size(axis)?.constant == extent(use)
+        }
+        if fits { return (count, ratio) }
+      }
+    }
+    return nil
+  }
+
+  private func extent(_ use: WeightUse) -> Int? {
+    guard let weight = small.nodes[use.slot.node].input(use.slot.slot).flatMap({ small[$0].initializer }),
+      weight.shape.rank > use.axis
+    else { return nil }
+    return weight.shape[use.axis]
+  }
+
+  /// The operands of a use in both graphs, when they differ along the one axis only.
+  private func weights(_ use: WeightUse) -> (Weight, Weight)? {
+    guard let before = map.graph.nodes[use.slot.node].input(use.slot.slot).flatMap({ map.graph[$0].initializer }),
+      let after = small.nodes[use.slot.node].input(use.slot.slot).flatMap({ small[$0].initializer }),
+      before.shape.rank == after.shape.rank, before.shape.rank <= 2, before.type.canBeCast(to: .f32),
+      after.type.canBeCast(to: .f32),
+      before.shape.extents.indices.allSatisfy({ $0 == use.axis || before.shape[$0] == after.shape[$0] })
+    else { return nil }
+    return (before, after)
+  }
+
+  /// The unit a position belongs to, or the group when it belongs to all queries of one.
+  private func owner(_ position: Int, _ axis: Axis, _ set: UnitSet) -> (group: Int?, unit: Int?) {
+    if let unit = set.unit(at: position, of: axis, map.relations.table) { return (nil, unit) }
+    guard case .heads(let heads) = set, let groups = heads.groups else { return (nil, nil) }
+    return (map.relations.table.coordinate(of: groups.factor, in: axis, at: position), nil)
+  }
+}

@@ -1,0 +1,43 @@
+import PollardBase
+import TensorStorage
+
+extension Weight {
+  /// A digest of the elements at each position of an axis of a vector or matrix, in F32 bits; the order of elements counts.
+  ///
+  /// The weight is streamed in the order it is stored in. Equal digests are no proof of equal elements.
+  ///
+  /// - Throws: errors of reading the file.
+  func digests(along axis: Int) throws(FormatError) -> [UInt64] {
+    precondition(shape.rank <= 2 && axis < shape.rank, "digests are of vectors and matrices")
+    if shape.rank == 2, let permutation = outerPermutation, permutation == [1, 0] {
+      return try withoutOuterPermutation.digests(along: 1 - axis)
+    }
+    let columns = shape.rank == 2 ? shape[1] : 1
+    let rows = shape.elementCount == 0 ? 0 : shape[0]
+    var result = [UInt64](repeating: 0xCBF2_9CE4_8422_2325, count: shape[axis])
+    if rows == 0 { return result }
+    let step = max(1, (1 << 16) / columns)
+    var buffer = [Float](repeating: 0, count: min(step, rows) * columns)
+    var scratch = EvaluationScratch()
+    let values = cast(to: .f32)
+    var row = 0
+    while row < rows {
+      let count = min(step, rows - row)
+      let elements = row * columns..<(row + count) * columns
+      let read: Result<Void, FormatError> = buffer.withUnsafeMutableBufferPointer { target in
+        do throws(FormatError) {
+          let part = UnsafeMutableBufferPointer(rebasing: target[..<elements.count])
+          return .success(try values.readFloats(elements: elements, into: part, scratch: &scratch))
+        } catch { return .failure(error) }
+      }
+      try read.get()
+      for offset in 0..<elements.count {
+        let place = axis == 0 ? row + offset / columns : offset % columns
+        result[place] = (result[place] ^ UInt64(buffer[offset].bitPattern)) &* 0x9E37_79B9_7F4A_7C15
+        result[place] ^= result[place] >> 29
+      }
+      row += count
+    }
+    return result
+  }
+}

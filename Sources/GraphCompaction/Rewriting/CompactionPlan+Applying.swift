@@ -1,0 +1,73 @@
+import ModelGraph
+import PollardBase
+
+extension CompactionPlan {
+  /// The smaller graph. Values keep their numbers and names; no weight is read.
+  ///
+  /// - Parameter map: the map the plan was made from, or one of the same graph.
+  /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut, `inconsistent` when the plan is not of this graph
+  ///   or the result is not what was planned.
+  public func apply(to map: DimensionMap) throws(CompactionError) -> Graph {
+    guard map.layers.count == layers.count else {
+      throw CompactionError(.inconsistent, expected: "\(layers.count) layers", found: "\(map.layers.count)")
+    }
+    var keep = KeepTable()
+    var changes: [NodeSlot: [ConsumerChange]] = [:]
+    for (layer, plan) in zip(map.layers, layers) {
+      if let heads = layer.heads, let units = plan.heads {
+        guard heads.count == units.units.before, heads.groupCount == units.groupsBefore else {
+          throw Self.otherGraph(plan.index, units.units.before, heads.count)
+        }
+        try Self.check(units.units, plan.index)
+        guard Set(units.keptQueries.map(\.count)).count == 1,
+          heads.allowsDifferentQueries || Set(units.keptQueries).count == 1
+        else {
+          throw CompactionError(
+            .unevenGroups, subject: .layer(plan.index), expected: "the same number of queries in every group",
+            found: units.keptQueries.map { "\($0.count)" }.joined(separator: ", "))
+        }
+        Self.keep(heads, units, in: &keep)
+        map.consumerChanges(
+          &changes, of: .heads(heads), zeroing: Set(units.units.padded), factors: units.units.rescaled)
+      }
+      if let neurons = layer.neurons, let units = plan.neurons {
+        guard neurons.size == units.before else { throw Self.otherGraph(plan.index, units.before, neurons.size) }
+        try Self.check(units, plan.index)
+        if units.after < units.before { keep.kept[neurons.factor] = units.kept }
+        map.consumerChanges(&changes, of: .neurons(neurons), zeroing: Set(units.padded), factors: units.rescaled)
+      }
+    }
+    var rewriter = GraphRewriter(map, keep: keep, changes: changes)
+    return try rewriter.rewritten()
+  }
+
+  private static func keep(_ heads: HeadUnits, _ plan: HeadPlan, in keep: inout KeepTable) {
+    if let groups = heads.groups, plan.keptGroups.count < groups.size { keep.kept[groups.factor] = plan.keptGroups }
+    guard let queries = heads.queries, let first = plan.keptQueries.first, first.count < queries.size else { return }
+    if let groups = heads.groups, plan.keptQueries.contains(where: { $0 != first }) {
+      keep.dependent[queries.factor] = KeepTable.DependentKeep(
+        outer: groups.factor, kept: Dictionary(uniqueKeysWithValues: zip(plan.keptGroups, plan.keptQueries)))
+    } else {
+      keep.kept[queries.factor] = first
+    }
+  }
+
+  /// A plan may come from a file: its lists are checked before anything is indexed by them.
+  private static func check(_ units: UnitPlan, _ layer: Int) throws(CompactionError) {
+    let ascends = zip(units.kept, units.kept.dropFirst()).allSatisfy { $0 < $1 }
+    let inside = units.kept.first.map { $0 >= 0 } ?? false
+    guard ascends, inside, units.kept.last.map({ $0 < units.before }) ?? false else {
+      throw CompactionError(
+        .inconsistent, subject: .layer(layer), expected: "ascending indices below \(units.before), at least one",
+        found: "\(units.kept.count) indices")
+    }
+    guard Set(units.padded).isSubset(of: units.kept), Set(units.rescaled.keys).isSubset(of: units.kept) else {
+      throw CompactionError(
+        .inconsistent, subject: .layer(layer), expected: "fill and factors among the kept units", found: "others")
+    }
+  }
+
+  private static func otherGraph(_ layer: Int, _ expected: Int, _ found: Int) -> CompactionError {
+    CompactionError(.inconsistent, subject: .layer(layer), expected: "\(expected) units", found: "\(found)")
+  }
+}

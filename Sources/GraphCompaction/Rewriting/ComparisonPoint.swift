@@ -1,0 +1,55 @@
+import ModelGraph
+
+/// A value inside a layer at which the masked original and the smaller model are compared unit by unit.
+public struct ComparisonPoint: Sendable, Hashable {
+  /// The layer's number.
+  public var layer: Int
+  /// What is compared: the context of heads or the activation of neurons.
+  public var kind: DimensionKind
+  /// The value, the same number in both graphs.
+  public var value: ValueID
+  /// The axis of the value that carries the units.
+  public var axis: Int
+  /// For each position of the axis in the smaller model the position in the original.
+  public var positions: [Int]
+  /// For each position of the axis in the smaller model the unit it belongs to, counted in the original.
+  public var units: [Int]
+}
+
+extension CompactionPlan {
+  /// The values that enter the sums over units, with the positions that both models hold: each kept head's context, each kept neuron.
+  ///
+  /// Fill is included: nothing upstream of the zeroed weights changes, so it is equal as well.
+  public func comparisonPoints(in map: DimensionMap) -> [ComparisonPoint] {
+    var result: [ComparisonPoint] = []
+    for (layer, plan) in zip(map.layers, layers) {
+      if let heads = layer.heads, let units = plan.heads {
+        result += points(.heads(heads), .heads, Set(units.units.kept), layer.index, map)
+      }
+      if let neurons = layer.neurons, let units = plan.neurons {
+        result += points(.neurons(neurons), .neurons, Set(units.kept), layer.index, map)
+      }
+    }
+    return result
+  }
+
+  private func points(
+    _ set: UnitSet, _ kind: DimensionKind, _ kept: Set<Int>, _ layer: Int, _ map: DimensionMap
+  ) -> [ComparisonPoint] {
+    let table = map.relations.table
+    var result: [ComparisonPoint] = []
+    for contraction in set.contractions {
+      guard let (value, axis) = map.activation(contraction), let extent = table.size(of: contraction.axis)?.constant else {
+        continue
+      }
+      var point = ComparisonPoint(layer: layer, kind: kind, value: value, axis: axis, positions: [], units: [])
+      for position in 0..<extent {
+        guard let unit = set.unit(at: position, of: contraction.axis, table), kept.contains(unit) else { continue }
+        point.positions.append(position)
+        point.units.append(unit)
+      }
+      result.append(point)
+    }
+    return result
+  }
+}
