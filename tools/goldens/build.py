@@ -9,13 +9,14 @@ import zlib
 import numpy
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from . import reference
+from .files import read, write
 from .layout import Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
+BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", "inv_freq")
 
 
 def generator(*names):
@@ -102,26 +103,6 @@ def edit_config(directory, kind, argument):
     with open(path, "w") as file:
         json.dump(config, file, indent=2)
         file.write("\n")
-
-
-def read(directory):
-    """All tensors of a checkpoint directory, in name order."""
-    files = sorted(f for f in os.listdir(directory) if f.endswith(".safetensors"))
-    tensors = {}
-    for file in files:
-        tensors.update(load_file(os.path.join(directory, file)))
-    return dict(sorted(tensors.items()))
-
-
-def write(directory, tensors):
-    """Writes the tensors into the directory's shards (its index, if there is one, names them)."""
-    index = os.path.join(directory, "model.safetensors.index.json")
-    place = json.load(open(index))["weight_map"] if os.path.exists(index) else {}
-    shards = {}
-    for name, tensor in tensors.items():
-        shards.setdefault(place.get(name, "model.safetensors"), {})[name] = tensor.contiguous()
-    for shard, content in shards.items():
-        save_file(content, os.path.join(directory, shard), metadata={"format": "pt"})
 
 
 def copy_directory(source, target, tensors):

@@ -7,9 +7,10 @@ import torch.nn.utils.prune as prune
 import transformers
 from safetensors.torch import save_file
 
-from .build import (apply_to_consumers, clone, counts, describe, fresh_directory, geometry, make_inputs, read, run,
-                    run_with, save_dense, save_masks, save_run, units, verdicts, write)
+from .build import (apply_to_consumers, clone, counts, describe, fresh_directory, geometry, make_inputs, run, run_with,
+                    save_dense, save_masks, save_run, units, verdicts)
 from .cases import CASES as PLAIN, _bert, _llama
+from .files import read, write
 from .layout import Layout, fill, scale
 
 BERT = _bert(4, "BertModel", (2, 4, 4, 4, 37, 16), None, None, (2, 9, "right"))

@@ -55,7 +55,9 @@ extension DimensionMap {
     if units.isEmpty, factors.isEmpty { return }
     let table = relations.table
     for contraction in set.contractions {
-      guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, table) else { continue }
+      guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, table) else {
+        continue
+      }
       var change = ConsumerChange(axis: consumer.axis)
       for (position, unit) in owners.enumerated() where unit >= 0 {
         if units.contains(unit) {

@@ -58,6 +58,12 @@ private struct UnitMatching {
     }
   }
 
+  /// Whether all elements at each position along an axis are +0.
+  private func zeroPositions(_ weight: Weight, along axis: Int) throws -> [Bool] {
+    let zero = Weight.zeros(type: .f32, shape: weight.shape)
+    return zip(try weight.digests(along: axis), try zero.digests(along: axis)).map(==)
+  }
+
   func match(_ set: UnitSet, _ layer: Int) throws -> (kept: [Int], padded: [Int]) {
     let (outer, inner) = sizes(of: set)
     guard let counts = counts(of: set, outer, inner) else {
@@ -73,6 +79,7 @@ private struct UnitMatching {
     var old = Digests()
     var new = Digests()
     var readers: [Int: Bool] = [:]
+    var originalReaders: [Int: Bool] = [:]
     for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: {
       ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis)
     }) {
@@ -80,12 +87,15 @@ private struct UnitMatching {
         continue
       }
       let places = positions.positions(axis) ?? []
-      let found = try after.digests(along: use.axis)
-      guard let owners = set.units(along: axis, map.relations.table), found.count == places.count else { continue }
+      guard let owners = set.units(along: axis, map.relations.table), places.count == after.shape[use.axis] else {
+        continue
+      }
       if sums.contains(use.slot.node) {
-        let zeros = try Weight.zeros(type: .f32, shape: after.shape).digests(along: use.axis)
-        for (place, position) in places.enumerated() where owners[position] >= 0 {
-          readers[owners[position]] = (readers[owners[position]] ?? true) && found[place] == zeros[place]
+        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() where owners[places[place]] >= 0 {
+          readers[owners[places[place]]] = (readers[owners[places[place]]] ?? true) && isZero
+        }
+        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() where owners[place] >= 0 {
+          originalReaders[owners[place]] = (originalReaders[owners[place]] ?? true) && isZero
         }
         continue
       }
@@ -93,8 +103,8 @@ private struct UnitMatching {
       for (position, digest) in try before.digests(along: use.axis).enumerated() {
         old.add(digest, group: groups[position], unit: owners[position])
       }
-      for (place, position) in places.enumerated() {
-        new.add(found[place], group: groups[position], unit: owners[position])
+      for (place, digest) in try after.digests(along: use.axis).enumerated() {
+        new.add(digest, group: groups[places[place]], unit: owners[places[place]])
       }
     }
     var kept: [Int] = []
@@ -117,7 +127,7 @@ private struct UnitMatching {
       }
       for (query, index) in found.enumerated() {
         kept.append(index)
-        if readers[group * inner + query] ?? false { padded.append(index) }
+        if readers[group * inner + query] ?? false, originalReaders[index] != true { padded.append(index) }
       }
     }
     return (kept, padded)

@@ -37,6 +37,20 @@ struct Slice: Operator {
     return start..<max(start, end)
   }
 
+  /// The number of positions that a bound takes from a known extent in steps other than 1.
+  private func stepCount(
+    _ start: Int, _ end: Int, _ step: Int, extent: Int, _ context: InferenceContext
+  ) throws(GraphError) -> Int {
+    guard step != 0, step != .min else { throw context.failure(expected: "steps other than 0", found: "\(step)") }
+    func held(_ bound: Int, _ lowest: Int, _ highest: Int) -> Int {
+      min(max(bound < 0 ? bound.addingReportingOverflow(extent).partialValue : bound, lowest), max(highest, lowest))
+    }
+    let distance =
+      step > 0
+      ? held(end, 0, extent) - held(start, 0, extent) : held(start, 0, extent - 1) - held(end, -1, extent - 1)
+    return extent == 0 || distance <= 0 ? 0 : (distance - 1) / abs(step) + 1
+  }
+
   func infer(_ context: inout InferenceContext) throws(GraphError) {
     guard let type = context.type(0) else { return }
     guard var shape = type.shape else { return context.set(0, type) }
@@ -58,9 +72,11 @@ struct Slice: Operator {
         let known = extent.constant
       {
         shape[axis] = Size(range(Bound(axis: axis, start: start, end: end, step: 1), extent: known).count)
-      } else if step == 1, starts[index].size == Size(0), let end = ends[index].size,
-        end.constant == nil || end == extent
+      } else if step != 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant,
+        let known = extent.constant
       {
+        shape[axis] = Size(try stepCount(start, end, step, extent: known, context))
+      } else if step == 1, starts[index].size == Size(0), let end = ends[index].size, end.constant == nil || end == extent {
         shape[axis] = end
       } else if step == 1, starts[index].size == Size(0), let end = ends[index].size?.constant, end > 1 << 31 {
         continue

@@ -17,13 +17,16 @@ public final class FileSource: Sendable {
   public let size: Int
   /// Device and inode, equal for two sources of the same file.
   public let identity: FileIdentity
-  private let descriptor: Int32
+  /// The permission bits.
+  let mode: mode_t
+  /// The open file, for copies inside the kernel.
+  let descriptor: Int32
 
   /// Opens a regular file.
   ///
   /// - Throws: `cannotOpen` when the path does not name a readable regular file.
   public init(path: String) throws(FormatError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw FormatError(.cannotOpen, file: path, found: systemErrorText(errno))
     }
@@ -36,6 +39,7 @@ public final class FileSource: Sendable {
     self.path = path
     self.size = size
     self.identity = FileIdentity(device: UInt64(truncatingIfNeeded: status.st_dev), inode: UInt64(status.st_ino))
+    self.mode = status.st_mode & 0o777
     self.descriptor = descriptor
   }
 

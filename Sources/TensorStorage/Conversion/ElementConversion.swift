@@ -1,3 +1,5 @@
+import CTensorKernels
+
 /// Conversion of stretches of elements, rounding to nearest, ties to even.
 enum ElementConversion {
   /// Converts `count` elements. Buffers need no alignment and do not overlap.
@@ -22,13 +24,11 @@ enum ElementConversion {
   private static func decode(
     _ count: Int, from source: UnsafeRawPointer, _ type: ElementType, to target: UnsafeMutableRawPointer
   ) {
+    if let kernelType = type.kernelType {
+      pollard_convert_to_f32(kernelType, source, target.assumingMemoryBound(to: Float.self), count)
+      return
+    }
     switch type {
-    case .bf16:
-      map(count, source, target) { (code: UInt16) in
-        let bits = UInt32(code) << 16
-        return bits & 0x7FFF_FFFF > 0x7F80_0000 ? bits | 0x40_0000 : bits
-      }
-    case .f16: map(count, source, target) { (code: UInt16) in singleBits(ofHalf: code) }
     case .f64: map(count, source, target) { (bits: UInt64) in Float(Double(bitPattern: bits)).bitPattern }
     default:
       if type.byteCount == 1 {
@@ -46,20 +46,15 @@ enum ElementConversion {
   private static func encode(
     _ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ type: ElementType
   ) {
+    if let kernelType = type.kernelType {
+      pollard_convert_from_f32(kernelType, source.assumingMemoryBound(to: Float.self), target, count)
+      return
+    }
     switch type {
-    case .bf16:
-      map(count, source, target) { (bits: UInt32) in
-        let rounded = UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
-        return bits & 0x7FFF_FFFF > 0x7F80_0000 ? UInt16(truncatingIfNeeded: bits >> 16) | 0x40 : rounded
-      }
     case .f64: map(count, source, target) { (bits: UInt32) in Double(Float(bitPattern: bits)).bitPattern }
     default:
-      if let format = type.narrowFloat {
-        if type.byteCount == 1 {
-          map(count, source, target) { UInt8(truncatingIfNeeded: format.code(for: Float(bitPattern: $0))) }
-        } else {
-          map(count, source, target) { UInt16(truncatingIfNeeded: format.code(for: Float(bitPattern: $0))) }
-        }
+      if let format = type.narrowFloat, type.byteCount == 1 {
+        map(count, source, target) { UInt8(truncatingIfNeeded: format.code(for: Float(bitPattern: $0))) }
       } else {
         elementwise(count, from: source, .f32, to: target, type)
       }
@@ -93,17 +88,6 @@ enum ElementConversion {
       let value = source.loadUnaligned(fromByteOffset: index &* MemoryLayout<Source>.size, as: Source.self)
       target.storeBytes(of: transform(value), toByteOffset: index &* MemoryLayout<Target>.size, as: Target.self)
     }
-  }
-
-  /// Half precision widened exactly.
-  @inline(__always)
-  private static func singleBits(ofHalf code: UInt16) -> UInt32 {
-    let sign = UInt32(code & 0x8000) << 16
-    let magnitude = UInt32(code & 0x7FFF) << 13
-    // The exponent is re-biased by a multiplication with 2^112, which also normalises subnormal numbers.
-    let scaled = (Float(bitPattern: magnitude) * Float(bitPattern: 0x7780_0000)).bitPattern
-    let special = magnitude | 0x7F80_0000 | (magnitude & 0x7F_FFFF == 0 ? 0 : 0x40_0000)
-    return sign | (magnitude >= 0x0F80_0000 ? special : scaled)
   }
 
   /// The value of a type of one byte.
@@ -215,6 +199,19 @@ enum ElementConversion {
       if number.isNaN { return 0 }
       let whole = number.rounded(.towardZero)
       return Integer(exactly: whole) ?? (whole < 0 ? Integer.min : Integer.max)
+    }
+  }
+}
+
+extension ElementType {
+  /// The number under which the vectorised conversions know a type.
+  fileprivate var kernelType: Int32? {
+    switch self {
+    case .f16: Int32(POLLARD_F16.rawValue)
+    case .bf16: Int32(POLLARD_BF16.rawValue)
+    case .f8e4m3: Int32(POLLARD_F8_E4M3FN.rawValue)
+    case .f8e5m2: Int32(POLLARD_F8_E5M2.rawValue)
+    default: nil
     }
   }
 }

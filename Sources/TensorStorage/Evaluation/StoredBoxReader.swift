@@ -17,7 +17,7 @@ struct StoredBoxReader {
   private let outerExtents: [Int]
 
   /// A gap of so many bytes costs about as much to read over as another system call does.
-  private static let cheapGap = 4096
+  private static let cheapGap = 8192
   /// How much is read at once into scratch, when several rows or pieces are.
   private static let batchBytes = 256 << 10
   /// A single row may take this much scratch.

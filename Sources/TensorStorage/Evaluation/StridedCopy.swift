@@ -32,7 +32,8 @@ func copyBlock(
     axes.removeAll { $0 == fastSource || $0 == fastDestination }
   }
   var cursor = BlockCursor(
-    extents: axes.map { extents[$0] }, first: axes.map { sourceStrides[$0] }, second: axes.map { destinationStrides[$0] })
+    extents: axes.map { extents[$0] }, first: axes.map { sourceStrides[$0] },
+    second: axes.map { destinationStrides[$0] })
   repeat {
     let from = source + cursor.firstOffset
     let to = destination + cursor.secondOffset

@@ -83,18 +83,30 @@ extension Weight {
   private func zero(_ positions: IndexSelection, axis: Int, _ box: Box, _ target: BoxTarget) {
     let lower = box.lower[axis]
     let upper = lower + box.extents[axis]
+    let slices = positions.runs.compactMap { run -> Range<Int>? in
+      let first = max(lower, run.source) - lower
+      let end = min(upper, run.source + run.count) - lower
+      return first < end ? first..<end : nil
+    }
+    let inner = Array(box.extents[(axis + 1)...])
+    let innerStrides = Array(target.strides[(axis + 1)...])
+    let stride = target.strides[axis]
+    let isDense = BoxTarget(base: target.base, strides: innerStrides).isDense(inner, size: elementSize)
+    let chunk = inner.reduce(elementSize, *)
     // Row by row, so that each row is still in the cache for all of its positions.
     let outer = Array(box.extents[..<axis])
     var cursor = BlockCursor(extents: outer, first: outer.map { _ in 0 }, second: Array(target.strides[..<axis]))
     repeat {
-      for run in positions.runs {
-        let first = max(lower, run.source)
-        let end = min(upper, run.source + run.count)
-        if first >= end { continue }
-        zeroBlock(
-          extents: [end - first] + box.extents[(axis + 1)...], size: elementSize,
-          at: target.base + cursor.secondOffset + (first - lower) * target.strides[axis],
-          strides: Array(target.strides[axis...]))
+      let row = target.base + cursor.secondOffset
+      for slice in slices {
+        if isDense, stride == chunk || slice.count == 1 {
+          let start = row + slice.lowerBound * stride
+          start.initializeMemory(as: UInt8.self, repeating: 0, count: slice.count * chunk)
+        } else {
+          zeroBlock(
+            extents: [slice.count] + inner, size: elementSize, at: row + slice.lowerBound * stride,
+            strides: [stride] + innerStrides)
+        }
       }
     } while cursor.advance()
   }
@@ -198,7 +210,8 @@ extension Weight {
     }
     let columns = extents.last ?? 1
     var cursor = BlockCursor(
-      extents: Array(extents.dropLast()), first: Array(source.strides.dropLast()), second: Array(target.strides.dropLast()))
+      extents: Array(extents.dropLast()), first: Array(source.strides.dropLast()),
+      second: Array(target.strides.dropLast()))
     repeat {
       ElementConversion.convert(
         columns, from: source.base + cursor.firstOffset, sourceType, to: target.base + cursor.secondOffset, targetType)

@@ -78,7 +78,7 @@ extension Weight {
     switch evaluationDemand {
     case .nothing: Int.max / 2
     case .rows: 1 << 16
-    case .blocks: 1 << 19
+    case .blocks: (4 << 20) / max(4, type.bitCount / 8)
     }
   }
 

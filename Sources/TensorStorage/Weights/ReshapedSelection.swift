@@ -12,7 +12,9 @@ struct ReshapedSelection {
 
   /// The lists, or nil when the selection is not a product over the axes before the reshape.
   init?(_ indices: [Int], axis: Int, of shape: Shape, reshapedFrom source: Shape) {
-    guard !shape.extents.contains(0), let group = Self.group(of: axis, in: shape, reshapedFrom: source) else { return nil }
+    guard !shape.extents.contains(0), let group = Self.group(of: axis, in: shape, reshapedFrom: source) else {
+      return nil
+    }
     let sourceAxes = group.source.filter { source[$0] != 1 }
     let outer = shape.extents[group.target.lowerBound..<axis].reduce(1, *)
     let inner = shape.extents[(axis + 1)..<group.target.upperBound].reduce(1, *)

@@ -51,7 +51,8 @@ extension Weight {
     precondition(axis >= 0 && axis < shape.rank, "the axis exists")
     precondition(count >= shape[axis], "padding never shortens an axis")
     if count == shape[axis] { return self }
-    return .concatenated([self, .zeros(type: type, shape: shape.replacing(axis: axis, with: count - shape[axis]))], axis: axis)
+    return .concatenated(
+      [self, .zeros(type: type, shape: shape.replacing(axis: axis, with: count - shape[axis]))], axis: axis)
   }
 
   var isZeros: Bool { if case .zeros = expression { true } else { false } }

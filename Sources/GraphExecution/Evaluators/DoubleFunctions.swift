@@ -1,0 +1,13 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// e^x in double precision.
+func exponential(_ x: Double) -> Double { exp(x) }
+
+/// tanh x in double precision.
+func hyperbolicTangent(_ x: Double) -> Double { tanh(x) }

@@ -1,0 +1,101 @@
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+/// What an evaluator sees of the node it computes.
+struct EvaluationContext: Sendable {
+  /// The node.
+  let node: Node
+  /// Its operands by slot; nil for one that is left out.
+  let operands: [Operand?]
+  /// The graph of the node, for names.
+  let graph: Graph
+  /// Threads and memory.
+  let memory: Memory
+  /// The matrices that are packed already.
+  let matrices: PackedMatrices
+
+  var pool: ThreadPool { memory.pool }
+
+  /// Whether an operand is present.
+  func has(_ slot: Int) -> Bool { slot < operands.count && operands[slot] != nil }
+
+  /// A required operand.
+  func tensor(_ slot: Int) throws -> Tensor {
+    guard slot < operands.count, let operand = operands[slot] else {
+      throw failure(.illFormed, expected: "operand \(slot)", found: "none")
+    }
+    switch operand {
+    case .tensor(let tensor): return tensor
+    case .weight(let weight): return try Tensor(reading: weight, memory: memory)
+    }
+  }
+
+  /// An optional operand.
+  func optionalTensor(_ slot: Int) throws -> Tensor? { has(slot) ? try tensor(slot) : nil }
+
+  /// An operand that is still a lazy weight.
+  func weight(_ slot: Int) -> Weight? {
+    guard slot < operands.count, case .weight(let weight)? = operands[slot] else { return nil }
+    return weight
+  }
+
+  /// The elements of an operand of integers.
+  func integers(_ slot: Int) throws -> [Int] {
+    let tensor = try tensor(slot)
+    guard !tensor.type.isFloatingPoint else {
+      throw failure(.typeMismatch, expected: "integers in operand \(slot)", found: "\(tensor.type)")
+    }
+    return tensor.integers().map { Int($0) }
+  }
+
+  /// A single integer operand.
+  func integer(_ slot: Int) throws -> Int {
+    let values = try integers(slot)
+    guard values.count == 1 else {
+      throw failure(expected: "one number in operand \(slot)", found: "\(values.count)")
+    }
+    return values[0]
+  }
+
+  /// An axis counted from the outermost, from one that may count from the end.
+  func axis(_ wanted: Int, rank: Int) throws(GraphError) -> Int {
+    guard wanted >= -rank, wanted < rank else {
+      throw failure(expected: "an axis of a tensor of rank \(rank)", found: "\(wanted)")
+    }
+    return wanted < 0 ? wanted + rank : wanted
+  }
+
+  /// The extents that operands broadcast to.
+  func broadcast(_ shapes: [[Int]]) throws(GraphError) -> [Int] {
+    let rank = shapes.map(\.count).max() ?? 0
+    var result = Array(repeating: 1, count: rank)
+    for shape in shapes {
+      for (axis, extent) in shape.enumerated() where extent != 1 {
+        let place = rank - shape.count + axis
+        guard result[place] == 1 || result[place] == extent else {
+          throw failure(expected: "shapes that broadcast", found: shapes.map { "\($0)" }.joined(separator: " and "))
+        }
+        result[place] = extent
+      }
+    }
+    return result
+  }
+
+  /// The name of an operand.
+  func name(_ slot: Int) -> String { node.input(slot).map { graph[$0].name } ?? "" }
+
+  /// An error about this node.
+  func failure(
+    _ code: DiagnosticCode<GraphDomain> = .shapeMismatch, expected: String, found: String
+  ) -> GraphError {
+    GraphError(code, subject: .node(node.name), expected: "\(expected) for \(node.op)", found: found)
+  }
+}
+
+/// An operand of a node: in memory, or still in its file.
+enum Operand: Sendable {
+  case tensor(Tensor)
+  case weight(Weight)
+}

@@ -1,0 +1,152 @@
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+/// The product of a node, then the bias, then the activation: one pass over the result.
+///
+/// A constant matrix on the right is packed once. Any other right operand is packed for this product, read where it lies when its
+/// rows or its columns are dense.
+func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOperation) throws -> Tensor {
+  let a = try context.tensor(0)
+  if context.memory.precision == .declared, let weight = context.weight(1),
+    ExecutionPlan.isPackedOperand(context.node, 1, weight), a.type == .f32
+  {
+    try check(a, weight.shape.extents, context)
+    let packed = try context.matrices.matrix(of: weight, pool: context.pool)
+    return try product(a, packed, bias, activation, context)
+  }
+  let b = try context.tensor(1)
+  try check(a, b.extents, context)
+  guard a.type == b.type else {
+    throw context.failure(.typeMismatch, expected: "operands of one element type", found: "\(a.type) and \(b.type)")
+  }
+  precondition(bias == nil && activation == .copy, "only products with a constant matrix are joined")
+  if a.type == .f64 { return try doubleProducts(a, b, context) }
+  guard a.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32 or F64", found: "\(a.type)") }
+  return try products(a, b, context)
+}
+
+private func check(_ a: Tensor, _ b: [Int], _ context: EvaluationContext) throws(GraphError) {
+  guard a.rank >= 2, b.count >= 2 else {
+    throw context.failure(.unsupported, expected: "operands of rank 2 or more", found: "\(a.extents) and \(b)")
+  }
+  guard a.extents[a.rank - 1] == b[b.count - 2] else {
+    throw context.failure(
+      expected: "as many columns on the left as rows on the right", found: "\(a.extents) and \(b)")
+  }
+}
+
+/// One matrix for all rows of the left operand.
+private func product(
+  _ a: Tensor, _ b: PackedMatrix, _ bias: Tensor?, _ activation: UnaryOperation, _ context: EvaluationContext
+) throws -> Tensor {
+  let result = try context.memory.tensor(.f32, a.extents.dropLast() + [b.columns])
+  if result.extents.contains(0) { return result }
+  var source = a
+  if source.rows(columnsFrom: a.rank - 1) == nil { source = a.contiguous(context.memory) }
+  let rows = result.elementCount / b.columns
+  let stride = source.rows(columnsFrom: a.rank - 1)?.stride ?? b.depth
+  Kernels.matrixProduct(
+    MatrixView(base: source.pointer(Float.self), rows: rows, columns: b.depth, rowStride: stride), b,
+    bias: bias?.pointer(Float.self), activation: activation,
+    into: MutableMatrixView(base: result.written(Float.self), rows: rows, columns: b.columns, rowStride: b.columns),
+    pool: context.pool)
+  withExtendedLifetime((source.buffer, bias?.buffer)) {}
+  return result
+}
+
+/// The right operand as the kernels' packing reads it.
+private struct RightOperand {
+  var tensor: Tensor
+  var layout: PackedMatrix.Layout
+  var stride: Int
+
+  init(_ b: Tensor, _ memory: Memory) {
+    let (k, n) = (b.rank - 2, b.rank - 1)
+    let (depth, columns) = (b.extents[k], b.extents[n])
+    if b.strides[n] == 1 || columns == 1, depth == 1 || b.strides[k] >= columns {
+      self.init(tensor: b, layout: .inputsFirst, stride: max(depth == 1 ? columns : b.strides[k], columns))
+    } else if b.strides[k] == 1 || depth == 1, columns == 1 || b.strides[n] >= depth {
+      self.init(tensor: b, layout: .outputsFirst, stride: max(columns == 1 ? depth : b.strides[n], depth))
+    } else {
+      self.init(tensor: b.contiguous(memory), layout: .inputsFirst, stride: columns)
+    }
+  }
+
+  init(tensor: Tensor, layout: PackedMatrix.Layout, stride: Int) {
+    self.tensor = tensor
+    self.layout = layout
+    self.stride = stride
+  }
+}
+
+/// Matrices on both sides, leading axes broadcast.
+private func products(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  let (rows, depth, columns) = (a.extents[a.rank - 2], a.extents[a.rank - 1], b.extents[b.rank - 1])
+  let batch = try context.broadcast([Array(a.extents.dropLast(2)), Array(b.extents.dropLast(2))])
+  let memory = context.memory
+  let pool = context.pool
+  let result = try memory.tensor(.f32, batch + [rows, columns])
+  if result.extents.contains(0) { return result }
+  if depth == 0 {
+    result.written(Float.self).update(repeating: 0, count: result.elementCount)
+    return result
+  }
+  let right = RightOperand(b, memory)
+  @Sendable func pack(_ base: UnsafePointer<Float>) -> PackedMatrix {
+    let (outer, inner) = right.layout == .inputsFirst ? (depth, columns) : (columns, depth)
+    let bytes = UnsafeRawBufferPointer(start: base, count: ((outer - 1) * right.stride + inner) * 4)
+    return PackedMatrix(
+      bytes, encoding: .float32, layout: right.layout, depth: depth, columns: columns, stride: right.stride, pool: pool)
+  }
+  defer { withExtendedLifetime(right.tensor.buffer) {} }
+  if b.extents.dropLast(2).allSatisfy({ $0 == 1 }) {
+    let flat = a.broadcast(to: batch + [rows, depth])
+    return try product(flat, pack(right.tensor.pointer(Float.self)), nil, .copy, context)
+  }
+  let dense = a.strides[a.rank - 1] == 1 || depth == 1 ? a : a.contiguous(memory)
+  let left = dense.broadcast(to: batch + [rows, depth])
+  let matrices = right.tensor.broadcast(to: batch + [depth, columns])
+  let count = batch.reduce(1, *)
+  let nest = LoopNest(batch, [Array(left.strides.dropLast(2)), Array(matrices.strides.dropLast(2))])
+  nonisolated(unsafe) let x = left.pointer(Float.self)
+  nonisolated(unsafe) let y = matrices.pointer(Float.self)
+  nonisolated(unsafe) let z = result.written(Float.self)
+  let rowStride = left.strides[left.rank - 2]
+  pool.forEach(count) { step in
+    Kernels.matrixProduct(
+      MatrixView(base: x + nest.offset(0, at: step, above: 0), rows: rows, columns: depth, rowStride: rowStride),
+      pack(y + nest.offset(1, at: step, above: 0)),
+      into: MutableMatrixView(base: z + step * rows * columns, rows: rows, columns: columns, rowStride: columns),
+      pool: pool)
+  }
+  withExtendedLifetime(dense.buffer) {}
+  return result
+}
+
+/// The same in double precision, one sum at a time, over ascending k.
+private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  let (rows, depth, columns) = (a.extents[a.rank - 2], a.extents[a.rank - 1], b.extents[b.rank - 1])
+  let batch = try context.broadcast([Array(a.extents.dropLast(2)), Array(b.extents.dropLast(2))])
+  let result = try context.memory.tensor(.f64, batch + [rows, columns])
+  if result.extents.contains(0) { return result }
+  let left = a.broadcast(to: batch + [rows, depth])
+  let right = b.broadcast(to: batch + [depth, columns])
+  let nest = LoopNest(batch + [rows], [Array(left.strides.dropLast()), Array(right.strides.dropLast(2)) + [0]])
+  nonisolated(unsafe) let x = left.pointer(Double.self)
+  nonisolated(unsafe) let y = right.pointer(Double.self)
+  nonisolated(unsafe) let z = result.written(Double.self)
+  let (step, down, across) = (left.strides[left.rank - 1], right.strides[right.rank - 2], right.strides[right.rank - 1])
+  forEachStep(result.elementCount / columns, size: depth * columns, context.pool) { row in
+    let from = x + nest.offset(0, at: row, above: 0)
+    let matrix = y + nest.offset(1, at: row, above: 0)
+    let to = z + row * columns
+    for column in 0..<columns { to[column] = 0 }
+    for k in 0..<depth {
+      let factor = from[k * step]
+      for column in 0..<columns { to[column] += factor * matrix[k * down + column * across] }
+    }
+  }
+  return result
+}

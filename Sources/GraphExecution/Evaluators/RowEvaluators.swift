@@ -1,0 +1,118 @@
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+func evaluateSoftmax(_ context: EvaluationContext) throws -> Tensor {
+  let x = try context.tensor(0)
+  let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
+  if axis == x.rank - 1 { return try softmax(x, context) }
+  var order = Array(0..<x.rank)
+  order.swapAt(axis, x.rank - 1)
+  return try softmax(x.transposed(order), context).transposed(order)
+}
+
+private func softmax(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  if x.type == .f64 {
+    return try mapDoubleRows(x, columnsFrom: x.rank - 1, context) { row in
+      let largest = row.max() ?? 0
+      let powers = row.map { exponential($0 - largest) }
+      let sum = powers.reduce(0, +)
+      return powers.map { $0 / sum }
+    }
+  }
+  return try mapRows(x, columnsFrom: x.rank - 1, context) { Kernels.softmax($0, into: $1, pool: context.pool) }
+}
+
+func evaluateLayerNormalization(_ context: EvaluationContext) throws -> Tensor {
+  let x = try context.tensor(0)
+  let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
+  let scale = try vector(1, of: x, from: axis, context)
+  let bias = context.has(2) ? try vector(2, of: x, from: axis, context) : nil
+  let epsilon = context.node.float("epsilon") ?? 1e-5
+  defer { withExtendedLifetime((scale.buffer, bias?.buffer)) {} }
+  if x.type == .f64 {
+    let (scales, shifts) = (scale.doubles(), bias?.doubles())
+    return try mapDoubleRows(x, columnsFrom: axis, context) { row in
+      let mean = row.reduce(0, +) / Double(row.count)
+      let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(row.count)
+      let root = (variance + Double(epsilon)).squareRoot()
+      return row.indices.map { (row[$0] - mean) / root * scales[$0] + (shifts?[$0] ?? 0) }
+    }
+  }
+  return try mapRows(x, columnsFrom: axis, context) {
+    Kernels.layerNorm(
+      $0, scale: scale.pointer(Float.self), bias: bias?.pointer(Float.self), epsilon: epsilon, into: $1,
+      pool: context.pool)
+  }
+}
+
+func evaluateRMSNormalization(_ context: EvaluationContext) throws -> Tensor {
+  let x = try context.tensor(0)
+  let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
+  let scale = try vector(1, of: x, from: axis, context)
+  let epsilon = context.node.float("epsilon") ?? 1e-5
+  defer { withExtendedLifetime(scale.buffer) {} }
+  if x.type == .f64 {
+    let scales = scale.doubles()
+    return try mapDoubleRows(x, columnsFrom: axis, context) { row in
+      let root = (row.reduce(0) { $0 + $1 * $1 } / Double(row.count) + Double(epsilon)).squareRoot()
+      return row.indices.map { row[$0] / root * scales[$0] }
+    }
+  }
+  return try mapRows(x, columnsFrom: axis, context) {
+    Kernels.rmsNorm($0, scale: scale.pointer(Float.self), epsilon: epsilon, into: $1, pool: context.pool)
+  }
+}
+
+/// A scale or bias, as one number for each element of a normalised row.
+private func vector(_ slot: Int, of x: Tensor, from axis: Int, _ context: EvaluationContext) throws -> Tensor {
+  let found = try context.tensor(slot)
+  let target = Array(x.extents[axis...])
+  guard found.type == x.type else {
+    throw context.failure(.typeMismatch, expected: "\(x.type) in operand \(slot)", found: "\(found.type)")
+  }
+  guard try context.broadcast([found.extents, target]) == target else {
+    throw context.failure(expected: "\(target) in operand \(slot)", found: "\(found.extents)")
+  }
+  return found.broadcast(to: target).contiguous(context.memory)
+}
+
+/// Applies a kernel to the rows that the axes from `axis` on make up.
+private func mapRows(
+  _ x: Tensor, columnsFrom axis: Int, _ context: EvaluationContext, _ body: (MatrixView, MutableMatrixView) -> Void
+) throws -> Tensor {
+  guard x.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32", found: "\(x.type)") }
+  let result = try context.memory.tensor(.f32, x.extents)
+  if x.extents.contains(0) { return result }
+  var source = x
+  if source.rows(columnsFrom: axis) == nil { source = x.contiguous(context.memory) }
+  guard let layout = source.rows(columnsFrom: axis) else {
+    throw context.failure(expected: "rows", found: "\(x.extents)")
+  }
+  body(
+    MatrixView(
+      base: source.pointer(Float.self), rows: layout.rows, columns: layout.columns, rowStride: layout.stride),
+    MutableMatrixView(
+      base: result.written(Float.self), rows: layout.rows, columns: layout.columns, rowStride: layout.columns))
+  withExtendedLifetime(source.buffer) {}
+  return result
+}
+
+/// Applies a function to the rows that the axes from `axis` on make up, in double precision.
+private func mapDoubleRows(
+  _ x: Tensor, columnsFrom axis: Int, _ context: EvaluationContext, _ body: @Sendable ([Double]) -> [Double]
+) throws -> Tensor {
+  let result = try context.memory.tensor(.f64, x.extents)
+  if x.extents.contains(0) { return result }
+  let dense = x.contiguous(context.memory)
+  let columns = x.extents[axis...].reduce(1, *)
+  nonisolated(unsafe) let from = dense.pointer(Double.self)
+  nonisolated(unsafe) let to = result.written(Double.self)
+  forEachStep(x.elementCount / columns, size: columns, context.pool) { row in
+    let values = body(Array(UnsafeBufferPointer(start: from + row * columns, count: columns)))
+    for (column, value) in values.enumerated() { to[row * columns + column] = value }
+  }
+  withExtendedLifetime(dense.buffer) {}
+  return result
+}

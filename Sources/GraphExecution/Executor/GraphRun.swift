@@ -1,0 +1,148 @@
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+/// One evaluation of a plan: the values that are alive, and how often each is still to be read.
+struct GraphRun {
+  private let plan: ExecutionPlan
+  private let memory: Memory
+  private let matrices: PackedMatrices
+  private let wanted: Set<ValueID>
+  private var values: [Tensor?]
+  private var readsLeft: [Int]
+  private var needed: [Bool]
+
+  init(plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>) {
+    self.plan = plan
+    self.memory = memory
+    self.matrices = matrices
+    self.wanted = wanted
+    let graph = plan.graph
+    values = plan.constants
+    readsLeft = Array(repeating: 0, count: graph.values.count)
+    needed = Array(repeating: false, count: graph.nodes.count)
+    for id in graph.outputs { readsLeft[id.index] += 1 }
+    for id in wanted { readsLeft[id.index] += 1 }
+    for (index, node) in graph.nodes.enumerated().reversed() {
+      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 } ?? false }) else { continue }
+      needed[index] = true
+      for case let input? in node.inputs { readsLeft[input.index] += 1 }
+    }
+  }
+
+  /// Runs every step that an output or a wanted value needs.
+  mutating func evaluate(
+    _ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
+  ) throws -> [String: Tensor] {
+    let graph = plan.graph
+    for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    for id in wanted.sorted() {
+      if graph[id].initializer != nil { try observe(id, try constant(id)) }
+      if let input = values[id.index], graph[id].initializer == nil { try observe(id, input) }
+    }
+    let clock = ContinuousClock()
+    for step in plan.steps {
+      guard let last = step.nodes.last, needed[last] || step.nodes.contains(where: { needed[$0] }) else { continue }
+      let start = timing.map { _ in clock.now }
+      if step.nodes.count > 1, needed[last], !isInteriorWanted(step) {
+        try evaluateJoined(step)
+      } else {
+        for index in step.nodes where needed[index] { try evaluateNode(index, observe) }
+      }
+      if needed[last], step.nodes.count > 1, !isInteriorWanted(step) { try show(graph.nodes[last], observe) }
+      if let timing, let start { timing(graph.nodes[step.nodes[0]].op.name, clock.now - start) }
+    }
+    var results: [String: Tensor] = [:]
+    for id in graph.outputs {
+      results[graph[id].name] = graph[id].initializer == nil ? values[id.index] : try constant(id)
+    }
+    return results
+  }
+
+  private func isInteriorWanted(_ step: ExecutionPlan.Step) -> Bool {
+    if wanted.isEmpty { return false }
+    return step.nodes.dropLast().contains { index in
+      plan.graph.nodes[index].outputs.contains { $0.map(wanted.contains) ?? false }
+    }
+  }
+
+  private func constant(_ id: ValueID) throws -> Tensor {
+    if let tensor = plan.constants[id.index] { return tensor }
+    guard let weight = plan.graph[id].initializer else {
+      throw GraphError(.illFormed, subject: .value(plan.graph[id].name), expected: "a constant", found: "none")
+    }
+    return try Tensor(reading: weight, memory: memory)
+  }
+
+  private func context(_ node: Node) throws -> EvaluationContext {
+    var operands: [Operand?] = []
+    operands.reserveCapacity(node.inputs.count)
+    for (slot, input) in node.inputs.enumerated() {
+      guard let input else {
+        operands.append(nil)
+        continue
+      }
+      let weight = plan.graph[input].initializer
+      if let weight, plan.packs, ExecutionPlan.isPackedOperand(node, slot, weight) {
+        operands.append(.weight(weight))
+      } else if let tensor = values[input.index] {
+        operands.append(.tensor(tensor))
+      } else if let weight {
+        operands.append(.weight(weight))
+      } else {
+        throw GraphError(.illFormed, subject: .value(plan.graph[input].name), expected: "a value", found: "none")
+      }
+    }
+    return EvaluationContext(node: node, operands: operands, graph: plan.graph, memory: memory, matrices: matrices)
+  }
+
+  private mutating func evaluateNode(_ index: Int, _ observe: (ValueID, Tensor) throws -> Void) throws {
+    let node = plan.graph.nodes[index]
+    let context = try context(node)
+    let results: [Tensor]
+    do {
+      results = try plan.evaluators[index](context)
+    } catch let error as GraphError where error.subject == nil {
+      throw GraphError(
+        error.code, subject: .node(node.name), expected: error.expected, found: error.found, remedy: error.remedy)
+    }
+    release(node)
+    for (slot, output) in node.outputs.enumerated() {
+      guard let output else { continue }
+      guard slot < results.count else {
+        throw context.failure(
+          .unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
+      }
+      if readsLeft[output.index] > 0 { values[output.index] = results[slot] }
+    }
+    try show(node, observe)
+  }
+
+  /// A product with its bias and activation.
+  private mutating func evaluateJoined(_ step: ExecutionPlan.Step) throws {
+    let nodes = plan.graph.nodes
+    let context = try context(nodes[step.nodes[0]])
+    let bias = try step.bias.map { try constant($0) }
+    let result = try multiply(context, bias: bias, activation: step.activation)
+    for index in step.nodes { release(nodes[index]) }
+    if let last = step.nodes.last, case let output?? = nodes[last].outputs.first { values[output.index] = result }
+  }
+
+  /// Lets go of operands that nobody reads any more.
+  private mutating func release(_ node: Node) {
+    for case let input? in node.inputs {
+      readsLeft[input.index] -= 1
+      if readsLeft[input.index] == 0, plan.graph[input].initializer == nil { values[input.index] = nil }
+    }
+  }
+
+  private mutating func show(_ node: Node, _ observe: (ValueID, Tensor) throws -> Void) throws {
+    if wanted.isEmpty { return }
+    for case let output? in node.outputs where wanted.contains(output) {
+      if let tensor = values[output.index] { try observe(output, tensor) }
+      readsLeft[output.index] -= 1
+      if readsLeft[output.index] == 0 { values[output.index] = nil }
+    }
+  }
+}

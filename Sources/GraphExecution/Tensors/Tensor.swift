@@ -1,0 +1,158 @@
+import PollardBase
+import TensorStorage
+
+/// A tensor in memory: elements of one type, and where each of them lies.
+///
+/// Several tensors may look at the same memory: transposing, cutting and most reshaping only change how it is walked. A tensor
+/// never changes. Element types are F32, F64, I64, I32 and BOOL.
+///
+///     let ids = Tensor(integers: [101, 2023, 102], extents: [1, 3])
+///     let result = try executor.run(inputs: ["input_ids": ids])
+///     let state = result["last_hidden_state"]?.floats()
+public struct Tensor: Sendable {
+  /// The type of the elements.
+  public let type: ElementType
+  /// The extent of each axis, outermost first.
+  public let extents: [Int]
+  /// Elements from one position of each axis to the next.
+  let strides: [Int]
+  /// The first element's place in the buffer, in elements.
+  let offset: Int
+  let buffer: TensorBuffer
+
+  init(type: ElementType, extents: [Int], strides: [Int], offset: Int, buffer: TensorBuffer) {
+    self.type = type
+    self.extents = extents
+    self.strides = strides
+    self.offset = offset
+    self.buffer = buffer
+  }
+
+  /// The number of axes.
+  public var rank: Int { extents.count }
+
+  /// The number of elements; 1 for a scalar.
+  public var elementCount: Int { extents.reduce(1, *) }
+
+  /// A F32 tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(floats values: [Float], extents: [Int]) { self.init(elements: values, extents: extents) }
+
+  /// A F64 tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(doubles values: [Double], extents: [Int]) { self.init(elements: values, extents: extents) }
+
+  /// An I64 tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(integers values: [Int64], extents: [Int]) { self.init(elements: values, extents: extents) }
+
+  /// An I32 tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(narrowIntegers values: [Int32], extents: [Int]) { self.init(elements: values, extents: extents) }
+
+  /// A BOOL tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(truths values: [Bool], extents: [Int]) {
+    self.init(elements: values.map { UInt8($0 ? 1 : 0) }, extents: extents)
+  }
+
+  init<Element: TensorElement>(elements values: [Element], extents: [Int]) {
+    precondition(extents.allSatisfy { $0 >= 0 }, "extents are never negative")
+    precondition(extents.reduce(1, *) == values.count, "a tensor has as many elements as its extents say")
+    let size = MemoryLayout<Element>.stride
+    let buffer = TensorBuffer(byteCount: values.count * size)
+    values.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress { buffer.base.copyMemory(from: base, byteCount: bytes.count) }
+    }
+    self.init(
+      type: Element.elementType, extents: extents, strides: rowMajorStrides(extents), offset: 0, buffer: buffer)
+  }
+
+  /// The elements of a F32 tensor, row-major; other types are converted, truth values to 0 and 1.
+  ///
+  /// - Complexity: O(number of elements).
+  public func floats() -> [Float] {
+    switch type {
+    case .f32: elements(Float.self)
+    case .f64: elements(Double.self).map { Float($0) }
+    case .i64: elements(Int64.self).map { Float($0) }
+    case .i32: elements(Int32.self).map { Float($0) }
+    default: elements(UInt8.self).map { Float($0) }
+    }
+  }
+
+  /// The elements as double-precision numbers, row-major.
+  ///
+  /// - Complexity: O(number of elements).
+  public func doubles() -> [Double] {
+    switch type {
+    case .f32: elements(Float.self).map { Double($0) }
+    case .f64: elements(Double.self)
+    case .i64: elements(Int64.self).map { Double($0) }
+    case .i32: elements(Int32.self).map { Double($0) }
+    default: elements(UInt8.self).map { Double($0) }
+    }
+  }
+
+  /// The elements of a tensor of integers or truth values, row-major.
+  ///
+  /// - Precondition: the elements are no floating-point numbers.
+  /// - Complexity: O(number of elements).
+  public func integers() -> [Int64] {
+    switch type {
+    case .i64: elements(Int64.self)
+    case .i32: elements(Int32.self).map { Int64($0) }
+    case .bool: elements(UInt8.self).map { Int64($0) }
+    default: preconditionFailure("floating-point numbers are not read as integers")
+    }
+  }
+
+  /// The elements of a tensor of truth values, row-major.
+  ///
+  /// - Precondition: the element type is BOOL.
+  /// - Complexity: O(number of elements).
+  public func truths() -> [Bool] {
+    precondition(type == .bool, "only truth values are read as such")
+    return elements(UInt8.self).map { $0 != 0 }
+  }
+
+  /// Calls a function with the elements of a F32 tensor, row-major, without copying them where they lie so already.
+  ///
+  /// - Precondition: the element type is F32.
+  public func withFloats<Result, Failure: Error>(
+    _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    precondition(type == .f32, "the elements are F32")
+    let dense = contiguous()
+    defer { withExtendedLifetime(dense.buffer) {} }
+    return try body(UnsafeBufferPointer(start: dense.pointer(Float.self), count: elementCount))
+  }
+
+  /// The first element. The caller keeps the tensor alive.
+  func pointer<Element: TensorElement>(_ type: Element.Type) -> UnsafePointer<Element> {
+    precondition(Element.elementType == self.type, "elements are read as what they are")
+    return UnsafePointer(buffer.base.assumingMemoryBound(to: Element.self) + offset)
+  }
+
+  func elements<Element: TensorElement>(_ type: Element.Type) -> [Element] {
+    let dense = contiguous()
+    defer { withExtendedLifetime(dense.buffer) {} }
+    return Array(UnsafeBufferPointer(start: dense.pointer(type), count: elementCount))
+  }
+}
+
+/// Elements from one position of each axis to the next in a dense row-major tensor.
+func rowMajorStrides(_ extents: [Int]) -> [Int] {
+  var strides = extents
+  var stride = 1
+  for axis in extents.indices.reversed() {
+    strides[axis] = stride
+    stride *= max(extents[axis], 1)
+  }
+  return strides
+}

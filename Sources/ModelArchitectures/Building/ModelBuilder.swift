@@ -1,0 +1,182 @@
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// Builds a graph from the parameters of a checkpoint, remembering which initializer stands for which stored tensor.
+struct ModelBuilder {
+  /// The graph so far.
+  private(set) var graph: GraphBuilder
+  /// The checkpoint's tensors and which of them are taken.
+  private(set) var tensors: CheckpointTensors
+  /// One binding per taken tensor, in the order of taking.
+  private(set) var bindings: [TensorBinding] = []
+  /// Copies of tied parameters that the graph does not read, by position: the name of the parameter read instead.
+  private(set) var copies: [Int: String] = [:]
+  /// Things worth telling about the import.
+  private(set) var notes: [String] = []
+  private var bindingOfParameter: [String: Int] = [:]
+
+  init(name: String, tensors: CheckpointTensors) {
+    graph = GraphBuilder(name: name)
+    self.tensors = tensors
+  }
+
+  /// The label of nodes added from now on: the module's path.
+  var scope: String {
+    get { graph.scope }
+    set { graph.scope = newValue }
+  }
+
+  // MARK: Nodes
+
+  /// Adds a node with one result.
+  mutating func add(
+    _ op: String, _ inputs: [ValueID?], _ attributes: [String: Attribute] = [:]
+  ) throws(FormatError) -> ValueID {
+    do throws(GraphError) { return try graph.add(op, inputs, attributes) } catch { throw Self.failure(error) }
+  }
+
+  /// Adds a node with several results.
+  mutating func add(
+    _ op: String, _ inputs: [ValueID?], _ attributes: [String: Attribute] = [:], outputs: Int
+  ) throws(FormatError) -> [ValueID] {
+    do throws(GraphError) {
+      return try graph.add(op, inputs, attributes, outputs: outputs)
+    } catch {
+      throw Self.failure(error)
+    }
+  }
+
+  /// Shapes from files are checked before they get here, so an operator only objects to a combination nobody foresaw.
+  private static func failure(_ error: GraphError) -> FormatError {
+    FormatError(
+      .unsupportedConfiguration, subject: error.subject, expected: error.expected,
+      found: error.found ?? error.code.summary)
+  }
+
+  /// Adds an input `[batch, sequence]` of 64-bit integers.
+  mutating func tokenInput(_ name: String, derivedBy rule: DerivedInput? = nil) -> ValueID {
+    graph.input(name, ValueType(.i64, [.symbol("batch"), .symbol("sequence")]), derivedBy: rule)
+  }
+
+  /// Adds a list of integers, as shapes are.
+  mutating func integers(_ values: [Int]) -> ValueID { graph.integers(values) }
+
+  /// Adds an integer scalar.
+  mutating func integerScalar(_ value: Int) -> ValueID { graph.integerScalar(value) }
+
+  /// Adds a scalar.
+  mutating func scalar(_ value: Float) -> ValueID { graph.scalar(value) }
+
+  /// Adds a computed constant that no stored tensor stands for.
+  mutating func constant(_ name: String, _ weight: Weight) -> ValueID { graph.initializer(name, weight) }
+
+  /// Declares an output.
+  mutating func output(_ name: String, _ id: ValueID) { graph.output(name, id) }
+
+  /// Names the hidden state before a layer (or after the last one).
+  mutating func tapHiddenState(_ index: Int, _ id: ValueID) { graph.tap("hidden_states.\(index)", id) }
+
+  /// Adds something worth telling.
+  mutating func note(_ text: String) { notes.append(text) }
+
+  // MARK: Parameters
+
+  /// Whether a parameter is stored.
+  func has(_ name: String) -> Bool { tensors.contains(name) }
+
+  /// A parameter as stored, in single precision.
+  mutating func parameter(_ name: String, _ shape: [Int]) throws(FormatError) -> ValueID {
+    try bind(name, shape, transposed: false)
+  }
+
+  /// A matrix stored `[outputs, inputs]`, as an initializer `[inputs, outputs]`.
+  mutating func transposedMatrix(_ name: String, outputs: Int, inputs: Int) throws(FormatError) -> ValueID {
+    try bind(name, [outputs, inputs], transposed: true)
+  }
+
+  private mutating func bind(_ name: String, _ shape: [Int], transposed: Bool) throws(FormatError) -> ValueID {
+    let position = try tensors.take(name, shape)
+    let tensor = tensors.tensors[position]
+    let single = tensor.weight.cast(to: .f32)
+    let value = graph.initializer(tensor.name, transposed ? single.transposed() : single)
+    bindingOfParameter[name] = bindings.count
+    bindings.append(
+      TensorBinding(
+        tensor: tensor.name, value: value, initializer: tensor.name, isTransposed: transposed,
+        storedType: tensor.weight.type, storedShape: tensor.weight.shape, position: position))
+    return value
+  }
+
+  /// The output matrix of a language model: its own, or the embedding's `[outputs, inputs]` when the two are tied.
+  ///
+  /// A tied matrix may be stored or not. When it is stored and differs from the embedding, releases of transformers
+  /// disagree: 4.x overwrites it with the embedding, 5.x keeps both apart, and so does this.
+  mutating func outputMatrix(
+    _ name: String, tiedTo embedding: String, isTied: Bool, outputs: Int, inputs: Int
+  ) throws(FormatError) -> ValueID {
+    guard isTied, let slot = bindingOfParameter[embedding] else {
+      return try transposedMatrix(name, outputs: outputs, inputs: inputs)
+    }
+    let source = tensors.tensors[bindings[slot].position]
+    if let copy = tensors.tensor(name) {
+      guard copy.weight.type == source.weight.type, copy.weight.shape == source.weight.shape,
+        try copy.weight.hasSameBytes(as: source.weight)
+      else {
+        note("\"\(copy.name)\" is stored with other values than \"\(source.name)\", which config.json ties it to")
+        return try transposedMatrix(name, outputs: outputs, inputs: inputs)
+      }
+      copies[try tensors.take(name, [outputs, inputs])] = source.name
+    }
+    let initializer = "\(source.name) (transposed)"
+    bindings[slot].tiedInitializers.append(initializer)
+    return graph.initializer(initializer, source.weight.cast(to: .f32).transposed())
+  }
+
+  /// A bias stored under one or two names, as output biases of language models are; the second is a copy.
+  mutating func bias(_ names: [String], _ width: Int) throws(FormatError) -> ValueID {
+    let stored = names.filter(tensors.contains)
+    let result = try parameter(stored.first ?? names[0], [width])
+    for name in stored.dropFirst() {
+      copies[try tensors.take(name, [width])] = tensors.tensor(stored[0])?.name ?? stored[0]
+    }
+    return result
+  }
+}
+
+extension Weight {
+  /// Whether two weights of one type and shape hold the same bytes; stops reading at the first difference.
+  func hasSameBytes(as other: Weight) throws(FormatError) -> Bool {
+    if structuralIdentity == other.structuralIdentity { return true }
+    let total = shape.elementCount
+    let width = type.byteCount ?? 1
+    let step = 1 << 18
+    var scratch = EvaluationScratch()
+    var first = [UInt8](repeating: 0, count: min(step, total) * width)
+    var second = first
+    var start = 0
+    while start < total {
+      let end = min(total, start + step)
+      let count = (end - start) * width
+      try read(elements: start..<end, into: &first, count: count, &scratch)
+      try other.read(elements: start..<end, into: &second, count: count, &scratch)
+      if first[..<count] != second[..<count] { return false }
+      start = end
+    }
+    return true
+  }
+
+  private func read(
+    elements: Range<Int>, into bytes: inout [UInt8], count: Int, _ scratch: inout EvaluationScratch
+  ) throws(FormatError) {
+    var failure: FormatError?
+    bytes.withUnsafeMutableBytes { buffer in
+      do throws(FormatError) {
+        try read(elements: elements, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), scratch: &scratch)
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+  }
+}

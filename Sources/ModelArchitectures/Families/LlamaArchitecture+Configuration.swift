@@ -1,0 +1,95 @@
+import ModelGraph
+import PollardBase
+
+extension LlamaArchitecture {
+  func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue {
+    let config = try ConfigurationReader(change.config, file: change.file)
+    let sizes = try sizes(config)
+    try change.refuseCarriers(carriers(config))
+    var editor = ConfigurationEditor(change.config)
+    if change.changesHeads || change.carrier != nil {
+      // Ragged results keep the largest layer's counts; their own are told by the tensors.
+      editor.set("num_attention_heads", change.after.map(\.heads).max() ?? sizes.heads)
+      editor.set("num_key_value_heads", change.after.map(\.keyValueHeads).max() ?? sizes.keyValueHeads)
+      editor.set("head_dim", sizes.headDim)
+    }
+    if change.changesFeedForward { editor.set("intermediate_size", change.feedForward) }
+    if let carrier = change.carrier { try retarget(&editor, to: carrier, sizes, change) }
+    return editor.config
+  }
+
+  /// The other classes that compute the same function from the same tensors.
+  func carriers(_ config: ConfigurationReader) -> [String] {
+    guard let biases = try? (queryBias.isOn(config), outputBias.isOn(config), feedForwardBias.isOn(config)),
+      let layers = try? config.count("num_hidden_layers", default: layers),
+      let windows = try? windows(config, layers: layers), windows.allSatisfy({ $0 == nil })
+    else { return [] }
+    switch modelType {
+    case "llama": return biases == (false, false, false) ? ["mistral", "seed_oss"] : ["seed_oss"]
+    case "qwen2": return ["seed_oss"]
+    default: return []
+    }
+  }
+
+  /// Writes the same function under another class: everything whose default differs there becomes explicit.
+  private func retarget(
+    _ editor: inout ConfigurationEditor, to carrier: String, _ sizes: Sizes, _ change: ConfigurationChange
+  ) throws(FormatError) {
+    guard let target = Self.all.lazy.compactMap({ $0 as? LlamaArchitecture }).first(where: { $0.modelType == carrier })
+    else { return }
+    editor.set("model_type", JSONValue(carrier))
+    editor.set("architectures", [JSONValue(target.className(change.task))])
+    editor.setIfAbsent("hidden_size", JSONValue(sizes.hidden))
+    editor.setIfAbsent("num_hidden_layers", JSONValue(sizes.layers))
+    editor.setIfAbsent("intermediate_size", JSONValue(change.feedForward))
+    editor.setIfAbsent("vocab_size", JSONValue(sizes.vocabulary))
+    switch carrier {
+    case "mistral": editor.set("sliding_window", .null)
+    case "seed_oss":
+      editor.set("attention_bias", JSONValue(sizes.queryBias))
+      editor.set("attention_out_bias", JSONValue(sizes.outputBias))
+      editor.set("mlp_bias", JSONValue(sizes.feedForwardBias))
+      editor.set("attention_dropout", 0.0)
+      editor.set("residual_dropout", 0.0)
+    default: break
+    }
+  }
+
+  func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules {
+    let carriers = carriers(config)
+    let hidden = (try? config.count("hidden_size", default: hidden)) ?? hidden
+    let divides = modelType == "llama"
+    let older = LoaderRule(
+      loader: "transformers-4", opens: config.olderReaderMisses == nil, heads: .uniform, feedForward: .uniform,
+      remark: config.olderReaderMisses ?? "one count for all layers, with an explicit head_dim")
+    let offer = carriers.isEmpty ? "" : "; --retarget writes the same function as \(carriers[0]), which takes any count"
+    var rows = [
+      older,
+      LoaderRule(
+        loader: "transformers-5", opens: true, heads: divides ? .uniformDividing(hidden) : .uniform,
+        feedForward: .uniform,
+        remark: divides
+          ? "hidden_size \(hidden) must be a multiple of num_attention_heads\(offer)"
+          : "one count for all layers, with an explicit head_dim"),
+    ]
+    for carrier in carriers {
+      rows.append(
+        LoaderRule(
+          loader: "transformers-4", carrier: carrier, opens: older.opens, heads: .uniform, feedForward: .uniform,
+          remark: config.olderReaderMisses ?? "the same function as \(carrier)"))
+      rows.append(
+        LoaderRule(
+          loader: "transformers-5", carrier: carrier, opens: true, heads: .uniform, feedForward: .uniform,
+          remark: "the same function as \(carrier)"))
+    }
+    rows.append(.llamaCpp(heads: .uniform, feedForward: .uniform))
+    rows.append(.onnxRuntime)
+    rows.append(
+      LoaderRule(
+        loader: "vllm", opens: nil, heads: .uniform, feedForward: .uniform,
+        remark: modelType == "qwen2"
+          ? "not tested; releases that derive head_dim from hidden_size fail"
+          : "not tested; honours an explicit head_dim"))
+    return LoaderRules(rows)
+  }
+}

@@ -1,0 +1,57 @@
+import ModelGraph
+import PollardBase
+
+extension LoaderRules {
+  /// The rules of classes that take removed heads through `pruned_heads`: BERT and its relatives, DistilBERT, GPT-2.
+  static func prunedHeads(
+    _ config: ConfigurationReader, layers: [LayerDescription], feedForwardKey: String
+  ) -> LoaderRules {
+    let hasPrunedHeads = !(config.value("pruned_heads")?.objectValue?.isEmpty ?? true)
+    return LoaderRules([
+      LoaderRule(
+        loader: "transformers-4", opens: true, heads: .perLayer, feedForward: .uniform,
+        remark: "heads through pruned_heads, at least one in each layer; one \(feedForwardKey) for all layers"),
+      LoaderRule(
+        loader: "transformers-5", opens: !hasPrunedHeads, heads: .fixed, feedForward: .uniform,
+        remark: hasPrunedHeads
+          ? "pruned_heads is ignored since transformers 5, so the shapes do not fit; use transformers 4"
+          : "pruned_heads is ignored since transformers 5; removed heads stay as zeros there, or use transformers 4"),
+      .llamaCpp(heads: .fixed, feedForward: .uniform),
+      .onnxRuntime,
+      LoaderRule(
+        loader: "vllm", opens: nil, heads: .fixed, feedForward: .uniform,
+        remark: "not tested; derives the head size from the hidden size, so heads must stay"),
+    ])
+  }
+}
+
+extension LoaderRule {
+  /// llama.cpp, which reads GGUF.
+  static func llamaCpp(heads: CountCapability, feedForward: CountCapability) -> LoaderRule {
+    LoaderRule(
+      loader: "llama.cpp", opens: false, heads: heads, feedForward: feedForward,
+      remark: "reads GGUF only; its convert_hf_to_gguf.py makes one from this folder")
+  }
+
+  /// ONNX Runtime, which reads ONNX.
+  static var onnxRuntime: LoaderRule {
+    LoaderRule(
+      loader: "onnxruntime", opens: false, heads: .perLayer, feedForward: .perLayer,
+      remark: "reads ONNX only; the optimum exporter makes one from this folder")
+  }
+}
+
+extension ConfigurationReader {
+  /// What transformers 4 would silently ignore in a configuration of transformers 5, or nil.
+  ///
+  /// 4.x knows no `rope_parameters`: it would take the angles of `rope_theta`, or its default.
+  var olderReaderMisses: String? {
+    guard has("rope_parameters"), let asked = try? RotaryConfiguration(self) else { return nil }
+    var members = object
+    members.remove("rope_parameters")
+    guard let reader = try? ConfigurationReader(.object(members), file: file),
+      let seen = try? RotaryConfiguration(reader), seen != asked
+    else { return nil }
+    return "transformers 4 ignores rope_parameters and would use other angles; it needs rope_theta and rope_scaling"
+  }
+}

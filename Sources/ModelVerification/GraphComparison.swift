@@ -1,0 +1,65 @@
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// Whether two graphs are the same computation apart from the content of their checkpoint tensors.
+public enum GraphComparison: Sendable {
+  /// They are; each value of the first with its counterpart in the second.
+  case same(pairs: [ValueID: ValueID])
+  /// They are not; the first difference, as a sentence.
+  case different(String)
+
+  /// Compares operators, attributes, wiring, types and constants.
+  ///
+  /// Initializers in `checkpointTensors` are compared by type and shape only; all others by content too.
+  ///
+  /// - Throws: what reading a constant throws.
+  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>) throws(FormatError) {
+    var pairs: [ValueID: ValueID] = [:]
+    if let difference = try Self.firstDifference(a, b, checkpointTensors, &pairs) {
+      self = .different(difference)
+    } else {
+      self = .same(pairs: pairs)
+    }
+  }
+
+  private static func firstDifference(
+    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ paired: inout [ValueID: ValueID]
+  ) throws(FormatError) -> String? {
+    guard a.nodes.count == b.nodes.count else { return "\(a.nodes.count) nodes and \(b.nodes.count)" }
+    for (x, y) in [(a.inputs, b.inputs), (a.outputs, b.outputs)] {
+      guard x.map({ a[$0].name }) == y.map({ b[$0].name }) else { return "other inputs or outputs" }
+    }
+    for (x, y) in zip(a.inputs, b.inputs) { paired[x] = y }
+    for (x, y) in zip(a.nodes, b.nodes) {
+      guard x.op == y.op, x.attributes == y.attributes, x.inputs.count == y.inputs.count,
+        x.outputs.count == y.outputs.count
+      else { return "node \(x.name): \(x.op) and \(y.op), or other attributes" }
+      for (left, right) in zip(x.inputs, y.inputs) {
+        guard let left, let right else {
+          if left != nil || right != nil { return "node \(x.name): an operand is missing on one side" }
+          continue
+        }
+        if let known = paired[left] {
+          guard known == right else { return "node \(x.name): an operand comes from elsewhere" }
+          continue
+        }
+        guard let first = a[left].initializer, let second = b[right].initializer else {
+          return "node \(x.name): an operand comes from elsewhere"
+        }
+        guard first.type == second.type, first.shape == second.shape else {
+          return "\(a[left].name): \(first.type)\(first.shape) and \(second.type)\(second.shape)"
+        }
+        if !checkpointTensors.contains(a[left].name) || !checkpointTensors.contains(b[right].name) {
+          guard try first.bytes() == second.bytes() else { return "constant \(a[left].name): other content" }
+        }
+        paired[left] = right
+      }
+      for (left, right) in zip(x.outputs, y.outputs) {
+        if let left, let right { paired[left] = right }
+      }
+    }
+    for (x, y) in zip(a.outputs, b.outputs) where paired[x] != y { return "output \(a[x].name) comes from elsewhere" }
+    return nil
+  }
+}

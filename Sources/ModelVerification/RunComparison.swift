@@ -1,0 +1,206 @@
+import GraphExecution
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+/// A value to compare between two graphs while both run.
+public struct ComparedValue: Sendable {
+  /// What is compared.
+  public enum Kind: String, Sendable {
+    /// The outputs of a layer's attention heads, before they are projected.
+    case heads
+    /// A layer's feed-forward neurons.
+    case neurons
+    /// The hidden state after a layer.
+    case state
+    /// An output of the model.
+    case output
+  }
+
+  /// The name in reports, such as `hidden_states.3` or `logits`.
+  public var name: String
+  /// What it is.
+  public var kind: Kind
+  /// The layer it belongs to.
+  public var layer: Int?
+  /// The value in the reference.
+  public var reference: ValueID
+  /// The value in the other graph.
+  public var other: ValueID
+  /// The positions along the reference's last axis that the other has; nil for all.
+  public var positions: [Int]?
+  /// The original number of the unit at each of those positions.
+  public var units: [Int]?
+
+  /// Creates a value to compare.
+  public init(
+    name: String, kind: Kind, layer: Int?, reference: ValueID, other: ValueID, positions: [Int]? = nil,
+    units: [Int]? = nil
+  ) {
+    self.name = name
+    self.kind = kind
+    self.layer = layer
+    self.reference = reference
+    self.other = other
+    self.positions = positions
+    self.units = units
+  }
+}
+
+/// How far one value of two runs agrees.
+public struct ValueAgreement: Sendable {
+  /// What was compared.
+  public var value: ComparedValue
+  /// Elements that differ; NaN matches NaN and zeros of either sign match.
+  public var differing = 0
+  /// The largest absolute difference.
+  public var maximumAbsolute = 0.0
+  /// The largest difference in representable numbers.
+  public var maximumULP: UInt64 = 0
+  /// The largest magnitude in the reference.
+  public var maximumReference = 0.0
+  /// Zeros whose signs differ.
+  public var signDifferences = 0
+  /// The cosine of both, 1 when either is zero.
+  public var cosine = 1.0
+  /// Where the first difference sits, as a phrase: `layer 3, head 5`.
+  public var firstDifference: String?
+}
+
+/// Both models on the same inputs: outputs, hidden states, every kept head, every kept neuron.
+public struct RunComparison: Sendable {
+  /// Agreement value by value, in the order of the reference's graph.
+  public private(set) var values: [ValueAgreement] = []
+  /// The share of positions where the largest logit is the same, when there are logits.
+  public private(set) var topAgreement: Double?
+
+  /// Runs both graphs and compares.
+  ///
+  /// Where a value has batch and sequence axes, only positions that the attention mask admits are compared.
+  ///
+  /// - Throws: what running either graph throws.
+  public init(
+    reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor], pool: ThreadPool
+  ) throws {
+    let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
+    var kept: [Int: [Float]] = [:]
+    let first = try GraphExecutor(reference, threads: pool)
+    let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
+    _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
+      for index in byReference[id] ?? [] {
+        kept[index] = select(tensor, compared[index].positions, rows(of: id, tensor, in: reference, valid))
+      }
+    }
+    let second = try GraphExecutor(other, threads: pool)
+    let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
+    var agreements: [Int: ValueAgreement] = [:]
+    var top: Double?
+    _ = try second.run(inputs: inputs, observing: Set(compared.map(\.other))) { id, tensor in
+      for index in byOther[id] ?? [] {
+        let rows = rows(of: id, tensor, in: other, valid)
+        let found = select(tensor, nil, rows)
+        let agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
+        if compared[index].kind == .output, compared[index].name == "logits" {
+          top = topShare(kept[index] ?? [], found, width: rows.width)
+        }
+        agreements[index] = agreement
+        kept[index] = nil
+      }
+    }
+    values = compared.indices.compactMap { agreements[$0] }
+    topAgreement = top
+  }
+
+  /// How a value is cut into rows, and which of them are compared.
+  private struct Rows {
+    /// The elements of a row: those of the last axis, or one where batch and sequence are all the axes there are.
+    var width: Int
+    /// The rows that are compared; nil for all.
+    var chosen: [Int]?
+  }
+
+  private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> Rows {
+    let all = Rows(width: max(tensor.extents.last ?? 1, 1), chosen: nil)
+    guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
+      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"), tensor.extents[0] * tensor.extents[1] == valid.count
+    else { return all }
+    let width = tensor.rank == 2 ? 1 : all.width
+    let perPosition = tensor.rank == 2 ? 1 : tensor.extents[2...].dropLast().reduce(1, *)
+    let chosen = valid.indices.filter { valid[$0] }.flatMap { position in
+      (0..<perPosition).map { position * perPosition + $0 }
+    }
+    return Rows(width: width, chosen: chosen)
+  }
+
+  private func select(_ tensor: Tensor, _ positions: [Int]?, _ rows: Rows) -> [Float] {
+    let all = tensor.floats()
+    if positions == nil, rows.chosen == nil { return all }
+    var result: [Float] = []
+    for row in rows.chosen ?? Array(0..<all.count / rows.width) {
+      if let positions {
+        for position in positions { result.append(all[row * rows.width + position]) }
+      } else {
+        result += all[row * rows.width..<(row + 1) * rows.width]
+      }
+    }
+    return result
+  }
+
+  private func agree(_ value: ComparedValue, _ a: [Float], _ b: [Float], width: Int) -> ValueAgreement {
+    var result = ValueAgreement(value: value)
+    guard a.count == b.count else {
+      result.differing = max(a.count, b.count)
+      result.maximumAbsolute = .infinity
+      result.firstDifference = "\(value.name): other extents"
+      return result
+    }
+    let comparison = a.withUnsafeBufferPointer { x in
+      b.withUnsafeBufferPointer { y in BufferComparison(reference: x, other: y) }
+    }
+    result.differing = comparison.differing
+    result.maximumAbsolute = comparison.nonfiniteMismatches > 0 ? .infinity : comparison.maximumAbsolute
+    result.maximumULP = comparison.maximumULP
+    result.maximumReference = comparison.maximumReference
+    result.signDifferences = comparison.signDifferences
+    let (both, x, y) = comparison.dotProducts
+    result.cosine = x > 0 && y > 0 ? both / (x * y).squareRoot() : 1
+    if let first = comparison.firstDiffering { result.firstDifference = phrase(value, first, width) }
+    return result
+  }
+
+  /// Where a difference sits, in words.
+  private func phrase(_ value: ComparedValue, _ index: Int, _ width: Int) -> String {
+    let place = index % max(width, 1)
+    let unit = value.units.flatMap { $0.indices.contains(place) ? $0[place] : nil }
+    let layer = value.layer.map { "layer \($0), " } ?? ""
+    switch value.kind {
+    case .heads: return layer + "head \(unit ?? place)"
+    case .neurons: return layer + "neuron \(unit ?? place)"
+    case .state, .output: return "\(value.name), channel \(place) of compared row \(index / max(width, 1))"
+    }
+  }
+
+  private func topShare(_ a: [Float], _ b: [Float], width: Int) -> Double? {
+    guard width > 0, a.count == b.count, a.count >= width else { return nil }
+    let rows = a.count / width
+    func top(_ values: [Float], _ row: Int) -> Int? {
+      (row * width..<(row + 1) * width).max { values[$0] < values[$1] }
+    }
+    return Double((0..<rows).count { top(a, $0) == top(b, $0) }) / Double(rows)
+  }
+
+  /// Whether every compared element is equal.
+  public var isBitIdentical: Bool { values.allSatisfy { $0.differing == 0 } }
+  /// The largest absolute difference of all values.
+  public var maximumAbsolute: Double { values.map(\.maximumAbsolute).max() ?? 0 }
+  /// The largest difference in representable numbers.
+  public var maximumULP: UInt64 { values.map(\.maximumULP).max() ?? 0 }
+  /// The first difference in the order of the graph, as a phrase.
+  public var firstDifference: String? { values.lazy.compactMap(\.firstDifference).first }
+
+  /// Whether each value's largest difference is within a share of its largest magnitude; for 0, whether every bit is equal.
+  public func isWithin(_ tolerance: Double) -> Bool {
+    values.allSatisfy { $0.differing == 0 || $0.maximumAbsolute <= tolerance * $0.maximumReference }
+  }
+}

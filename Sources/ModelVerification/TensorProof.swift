@@ -1,0 +1,50 @@
+import PollardBase
+import TensorStorage
+
+/// The proof that a checkpoint holds what it must: every tensor byte for byte.
+public struct TensorProof: Sendable, Hashable {
+  /// Tensors whose type, shape and bytes are as they must be.
+  public var keptTensors = 0
+  /// The first problem of each kind, as sentences that name the tensor.
+  public var problems: [String] = []
+
+  /// Compares the tensors a checkpoint must hold with those it holds.
+  ///
+  /// - Throws: what reading either side throws.
+  /// - Complexity: O(bytes of both), in memory bounded by a few chunks.
+  public init(
+    expected: [(name: String, weight: Weight)], found: [(name: String, weight: Weight)], pool: ThreadPool
+  ) throws(FormatError) {
+    var rest: [String: Weight] = [:]
+    for (name, weight) in found { rest[name] = weight }
+    for (name, weight) in expected {
+      let shown = escapedForTerminal(name)
+      guard let other = rest.removeValue(forKey: name) else {
+        problems.append("tensor \"\(shown)\" is missing")
+        continue
+      }
+      guard other.type == weight.type, other.shape == weight.shape else {
+        problems.append(
+          "tensor \"\(shown)\": expected \(weight.type)\(weight.shape), found \(other.type)\(other.shape)")
+        continue
+      }
+      if let element = try WeightComparison.firstDifference(weight, other, pool: pool) {
+        problems.append("tensor \"\(shown)\": bytes differ from element \(Self.index(element, in: weight.shape)) on")
+        continue
+      }
+      keptTensors += 1
+    }
+    for name in rest.keys.sorted() { problems.append("tensor \"\(escapedForTerminal(name))\" does not belong here") }
+  }
+
+  /// An element's index per axis, as in `[3, 17]`.
+  private static func index(_ element: Int, in shape: Shape) -> String {
+    var rest = element
+    var places: [String] = []
+    for extent in shape.extents.reversed() {
+      places.append("\(rest % max(extent, 1))")
+      rest /= max(extent, 1)
+    }
+    return "[" + places.reversed().joined(separator: ", ") + "]"
+  }
+}

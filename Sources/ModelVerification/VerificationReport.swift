@@ -1,0 +1,96 @@
+/// The verdict of a verification, leg by leg. A leg that could not be applied is nil, never true.
+public struct VerificationReport: Sendable {
+  /// Configurations, counts and names fit together.
+  public struct Structure: Sendable {
+    /// Whether they do.
+    public var ok: Bool
+    /// What does not fit, in sentences.
+    public var problems: [String]
+
+    /// Creates the leg; it is ok without problems.
+    public init(problems: [String]) {
+      ok = problems.isEmpty
+      self.problems = problems
+    }
+  }
+
+  /// Every kept byte is the original's, every removed unit is dead or declared.
+  public struct Proof: Sendable {
+    /// Whether both hold.
+    public var ok: Bool
+    /// Tensors that hold exactly what they must.
+    public var keptTensors: Int
+    /// Units that are gone.
+    public var removedUnits: Int
+    /// Removed units that the original's weights prove dead.
+    public var dead: Int
+    /// Removed units that the verifier's own masks declare off.
+    public var declared: Int
+    /// Kept units that contribute a constant.
+    public var constant: Int
+    /// Units kept as fill with zero weights.
+    public var padded: Int
+    /// Removed units that are neither dead nor declared.
+    public var unproven: Int
+    /// What does not hold, in sentences.
+    public var problems: [String]
+
+    /// Creates the leg.
+    public init(
+      ok: Bool, keptTensors: Int, removedUnits: Int, dead: Int, declared: Int, constant: Int, padded: Int, unproven: Int,
+      problems: [String]
+    ) {
+      self.ok = ok
+      self.keptTensors = keptTensors
+      self.removedUnits = removedUnits
+      self.dead = dead
+      self.declared = declared
+      self.constant = constant
+      self.padded = padded
+      self.unproven = unproven
+      self.problems = problems
+    }
+  }
+
+  /// Both models on the same inputs.
+  public struct Run: Sendable {
+    /// Whether every value agrees within the tolerance.
+    public var ok: Bool
+    /// Agreement value by value.
+    public var comparison: RunComparison
+    /// What ran: sequences, tokens, where they come from.
+    public var inputs: String
+    /// How far the masked model is from the unmasked original, relative to its largest output; nil when it is the same file.
+    public var distanceFromUnmasked: Double?
+
+    /// Creates the leg.
+    public init(ok: Bool, comparison: RunComparison, inputs: String, distanceFromUnmasked: Double?) {
+      self.ok = ok
+      self.comparison = comparison
+      self.inputs = inputs
+      self.distanceFromUnmasked = distanceFromUnmasked
+    }
+  }
+
+  /// The structure leg.
+  public var structure: Structure
+  /// The proof leg; nil when there is no mapping to prove along.
+  public var proof: Proof?
+  /// The run leg; nil when the structures do not admit a run.
+  public var run: Run?
+  /// How the mapping of units was found: from the receipt, or by matching rows.
+  public var mapping: String
+
+  /// Creates a report.
+  public init(structure: Structure, proof: Proof?, run: Run?, mapping: String) {
+    self.structure = structure
+    self.proof = proof
+    self.run = run
+    self.mapping = mapping
+  }
+
+  /// Whether the two are the same function: all three legs were applied and hold.
+  public var equal: Bool { structure.ok && proof?.ok == true && run?.ok == true }
+  /// Whether every compared number is equal bit for bit; nil when nothing ran.
+  public var bitIdentical: Bool? { run?.comparison.isBitIdentical }
+}

@@ -1,0 +1,122 @@
+import GraphCompaction
+import ModelArchitectures
+import PollardBase
+
+/// What a compaction did, or would do.
+public struct CompactionReport: Report {
+  /// The output's path; nil for a dry run.
+  public var output: String?
+  /// Parameters before and after.
+  public var parameters: (before: Int, after: Int)
+  /// Bytes of the weight files before and after.
+  public var bytes: (before: Int, after: Int)
+  /// What happened.
+  public var plan: CompactionPlan
+  /// The layers afterwards.
+  public var layers: [LayerSummary]
+  /// The layers before.
+  public var layersBefore: [LayerSummary]
+  /// Whether the output is a faithful copy, because there was nothing to remove.
+  public var isCopy: Bool
+  /// The class the result is written for, when it is not the original's.
+  public var carrier: String?
+  /// Weight files in other formats that were not carried over.
+  public var leftBehind: [String] = []
+  /// The verification, when it was asked for.
+  public var verification: Verification?
+
+  public var json: JSONValue {
+    var object: JSONObject = [
+      "schema": reportSchema,
+      "output": output.map { JSONValue($0) } ?? .null,
+      "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
+      "bytes": ["before": JSONValue(bytes.before), "after": JSONValue(bytes.after)],
+      "layers": .array(zip(plan.layers, zip(layersBefore, layers)).map { Self.layer($0, $1.0, $1.1) }),
+      "units": plan.counts.json,
+      "loaders": .array(
+        plan.loaders.map { verdict in
+          [
+            "name": JSONValue(verdict.name), "carrier": verdict.carrier.map { JSONValue($0) } ?? .null,
+            "loads": verdict.loads.map { JSONValue($0) } ?? .null, "reason": JSONValue(verdict.reason),
+          ]
+        }),
+      "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
+      "left_behind": .array(leftBehind.map { JSONValue($0) }),
+    ]
+    if let verification { object.set("verification", to: verification.json) }
+    return .object(object)
+  }
+
+  private static func layer(_ plan: LayerPlan, _ before: LayerSummary, _ after: LayerSummary) -> JSONValue {
+    func list(_ values: [Int]) -> JSONValue { .array(values.map { JSONValue($0) }) }
+    let heads = plan.heads?.units
+    return [
+      "index": JSONValue(plan.index),
+      "heads": [
+        "before": JSONValue(before.heads), "kept": list(heads?.kept ?? Array(0..<before.heads)),
+        "padded": list(heads?.padded ?? []), "constant": list(heads?.constant ?? []),
+      ],
+      "key_value_heads": [
+        "before": JSONValue(before.keyValueHeads), "kept": list(plan.heads?.keptGroups ?? Array(0..<before.keyValueHeads)),
+      ],
+      "ffn": [
+        "before": JSONValue(before.feedForward), "kept_count": JSONValue(after.feedForward),
+        "padded_count": JSONValue(plan.neurons?.padded.count ?? 0),
+        "constant_count": JSONValue(plan.neurons?.constant.count ?? 0),
+      ],
+    ]
+  }
+
+  public var text: String {
+    var lines: [String] = []
+    if isCopy { lines.append("nothing to remove: " + (output == nil ? "the output would be a faithful copy" : "a faithful copy")) }
+    var table = TextTable(["", "#before", "#after", "#"])
+    table.add("parameters", humanCount(parameters.before), humanCount(parameters.after), change(parameters.before, parameters.after))
+    table.add("bytes", humanBytes(bytes.before), humanBytes(bytes.after), change(bytes.before, bytes.after))
+    lines += [table.text, "", layerTable, "", unitLine]
+    lines += explanations
+    lines += ["", loaderTable]
+    if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
+    for file in leftBehind { lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights") }
+    if let verification { lines += ["", verification.text] }
+    if let output { lines += ["", "wrote \(escapedForTerminal(output))"] }
+    return lines.joined(separator: "\n")
+  }
+
+  private var layerTable: String {
+    var table = TextTable(["layer", "#heads", "kept", "#fill", "#neurons", "#kept", "#fill"])
+    for (plan, (before, after)) in zip(plan.layers, zip(layersBefore, layers)) {
+      let heads = plan.heads?.units
+      table.add(
+        "\(plan.index)", "\(before.heads)", "\(after.heads): " + humanIndices(heads?.kept ?? Array(0..<before.heads)),
+        "\(heads?.padded.count ?? 0)", "\(before.feedForward)", "\(after.feedForward)", "\(plan.neurons?.padded.count ?? 0)")
+    }
+    return table.text
+  }
+
+  private var unitLine: String {
+    let counts = plan.counts
+    return "  units: \(counts.requested) asked to go, \(counts.removed) removed (\(counts.dead) proved dead, \(counts.declared) declared by the mask)"
+      + ", \(counts.padded) kept as fill, \(counts.constant) constant, \(counts.rescaled) rescaled"
+  }
+
+  private var explanations: [String] {
+    let counts = plan.counts
+    var lines: [String] = []
+    if counts.padded > 0 { lines.append("  fill: units that asked to go but stay with zero weights, because counts must agree; --shape ragged removes them too") }
+    if counts.constant > 0 {
+      lines.append("  constant: the unit's weights are zero but a bias is not, so it adds the same vector for every token; kept")
+    }
+    if counts.void > 0 { lines.append("  void: \(counts.void) units have weights that are not finite, so zeros prove nothing about them; kept") }
+    return lines
+  }
+
+  private var loaderTable: String {
+    var table = TextTable(["loader", "loads", "why"])
+    for verdict in plan.loaders {
+      let name = verdict.name + (verdict.carrier.map { " (as \($0))" } ?? "")
+      table.add(name, verdict.loads.map { $0 ? "yes" : "no" } ?? "?", escapedForTerminal(verdict.reason))
+    }
+    return table.text
+  }
+}

@@ -1,0 +1,131 @@
+import GraphCompaction
+import ModelArchitectures
+import PollardBase
+
+/// The record of a compaction, `compaction.json` beside the weights.
+///
+/// It tells which original units the smaller model holds. It is a map, never an authority: a verifier derives every verdict again.
+public struct Receipt: Sendable {
+  /// The plan, with kept, padded and removed units in the original's numbering.
+  public let layers: [LayerPlan]
+
+  private static let sizeLimit = 256 << 20
+
+  /// Reads a folder's receipt; nil when there is none.
+  ///
+  /// - Throws: `receiptMalformed` for one that makes no sense, and what reading the file throws.
+  init?(folder: String) throws(FormatError) {
+    let path = Paths.join(folder, receiptFileName)
+    guard Directories.kind(of: path) == .file else { return nil }
+    let value = try JSONValue(file: path, limit: Self.sizeLimit)
+    guard let list = value["layers"]?.arrayValue, value["schema"]?.intValue == 1 else {
+      throw FormatError(
+        .receiptMalformed, file: path, expected: "schema 1 with a list of layers", found: value.kindDescription,
+        remedy: "delete the file; models are also compared without it")
+    }
+    var layers: [LayerPlan] = []
+    for (index, entry) in list.enumerated() {
+      do throws(FormatError) {
+        let heads = try entry["heads"].flatMap { value throws(FormatError) -> UnitPlan? in try Self.units(value) }
+        let neurons = try entry["ffn"].flatMap { value throws(FormatError) -> UnitPlan? in try Self.units(value) }
+        var headPlan: HeadPlan?
+        if let heads {
+          guard let groups = entry["key_value_heads"]?["before"]?.intValue, groups > 0, heads.before % groups == 0 else {
+            throw FormatError(.receiptMalformed, subject: .layer(index), expected: "key_value_heads.before", found: "none that fits")
+          }
+          headPlan = HeadPlan(units: heads, groupsBefore: groups)
+        }
+        layers.append(LayerPlan(index: index, heads: headPlan, neurons: neurons))
+      } catch { throw error.inFile(path) }
+    }
+    self.layers = layers
+  }
+
+  /// Checks that the counts are those of the model beside it.
+  func requireFits(_ model: ImportedModel) throws(FormatError) {
+    guard layers.count == model.layers.count else {
+      throw FormatError(
+        .receiptMalformed, file: receiptFileName, expected: "\(model.layers.count) layers", found: "\(layers.count)",
+        remedy: "delete the file if the model was changed since")
+    }
+    for (plan, layer) in zip(layers, model.layers) {
+      let heads = plan.heads.map(\.units.after) ?? layer.heads
+      let groups = plan.heads.map(\.keptGroups.count) ?? layer.keyValueHeads
+      let neurons = plan.neurons.map(\.after) ?? layer.feedForward
+      guard heads == layer.heads, groups == layer.keyValueHeads, neurons == layer.feedForward else {
+        throw FormatError(
+          .receiptMalformed, file: receiptFileName, subject: .layer(layer.index),
+          expected: "\(layer.heads) heads, \(layer.keyValueHeads) key/value heads and \(layer.feedForward) neurons, as the tensors have",
+          found: "\(heads), \(groups) and \(neurons)", remedy: "delete the file if the model was changed since")
+      }
+    }
+  }
+
+  private static func units(_ value: JSONValue) throws(FormatError) -> UnitPlan? {
+    if value.isNull { return nil }
+    guard let before = value["before"]?.intValue, before > 0, let kept = indices(value["kept"], below: before),
+      let padded = indices(value["padded"], below: before), Set(padded).isSubset(of: kept)
+    else {
+      throw FormatError(
+        .receiptMalformed, subject: .key("kept"), expected: "ascending indices below before", found: "others")
+    }
+    return UnitPlan(before: before, kept: kept, padded: padded)
+  }
+
+  private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
+    guard let list = value?.arrayValue else { return nil }
+    let numbers = list.compactMap(\.intValue)
+    guard numbers.count == list.count, zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }),
+      numbers.allSatisfy({ (0..<limit).contains($0) })
+    else { return nil }
+    return numbers
+  }
+
+  /// The receipt's text for a plan that is carried out.
+  static func text(_ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String) -> [UInt8] {
+    let layers: [JSONValue] = plan.layers.map { layer in
+      [
+        "index": JSONValue(layer.index), "heads": layer.heads.map { units($0.units) } ?? .null,
+        "key_value_heads": layer.heads.map {
+          ["before": JSONValue($0.groupsBefore), "kept": .array($0.keptGroups.map { JSONValue($0) })]
+        } ?? .null,
+        "ffn": layer.neurons.map(units) ?? .null,
+      ]
+    }
+    let document: JSONValue = [
+      "schema": 1, "tool": JSONValue("pollard \(pollardVersion)"), "model_type": JSONValue(modelType),
+      "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
+      "units": plan.counts.json,
+      "assumption": "activations of the masked model are finite", "layers": .array(layers),
+    ]
+    return document.serializedBytes(.compact) + [0x0a]
+  }
+
+  private static func units(_ units: UnitPlan) -> JSONValue {
+    [
+      "before": JSONValue(units.before), "kept": .array(units.kept.map { JSONValue($0) }),
+      "padded": .array(units.padded.map { JSONValue($0) }),
+      "removed": .array(
+        units.removed.map { ["index": JSONValue($0.index), "class": JSONValue($0.reason.rawValue), "rule": JSONValue($0.rule)] }),
+      "constant": .array(units.constant.map { JSONValue($0) }),
+      "rescaled": .object(
+        JSONObject(units.rescaled.sorted { $0.key < $1.key }.map { (key: String($0.key), value: JSONValue(Double($0.value))) })),
+    ]
+  }
+}
+
+extension DiagnosticCode where Domain == FormatDomain {
+  /// The receipt of a compaction does not fit the model beside it, or makes no sense.
+  public static let receiptMalformed = Self("receiptMalformed", "the receipt of the compaction does not fit")
+}
+
+extension UnitCounts {
+  /// The keys of `units` in reports.
+  var json: JSONValue {
+    [
+      "requested": JSONValue(requested), "removed": JSONValue(removed), "dead": JSONValue(dead),
+      "declared": JSONValue(declared), "constant": JSONValue(constant), "rescaled": JSONValue(rescaled),
+      "padded": JSONValue(padded),
+    ]
+  }
+}

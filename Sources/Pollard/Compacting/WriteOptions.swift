@@ -1,0 +1,31 @@
+import CheckpointFormats
+import PollardBase
+
+/// How a checkpoint is written.
+public struct WriteOptions: Sendable {
+  /// The most bytes of tensors per file; nil keeps the input's division into files.
+  public var maxShardSize: ShardSize?
+  /// Whether an existing output may be replaced.
+  public var replacing: Bool
+  /// Whether the result is verified before it is published.
+  public var verifies: Bool
+
+  /// Creates options; the default keeps the sharding, replaces nothing and verifies nothing.
+  public init(maxShardSize: ShardSize? = nil, replacing: Bool = false, verifies: Bool = false) {
+    self.maxShardSize = maxShardSize
+    self.replacing = replacing
+    self.verifies = verifies
+  }
+}
+
+/// A number of bytes as people write it: `5GB`, `500MB`, `2GiB`.
+public struct ShardSize: Sendable, Hashable {
+  /// The number of bytes.
+  public let bytes: Int
+
+  /// Nil for text that is not a positive size.
+  public init?(_ text: String) {
+    guard let bytes = try? byteSize(parsing: text) else { return nil }
+    self.bytes = bytes
+  }
+}

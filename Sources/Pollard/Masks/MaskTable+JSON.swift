@@ -1,0 +1,68 @@
+import ModelArchitectures
+import PollardBase
+
+extension MaskTable {
+  /// Reads lists of units under a verb, or a configuration's `pruned_heads`.
+  ///
+  ///     {"remove": {"heads": {"0": [1, 3]}, "ffn": {"0": [5]}}}
+  ///     {"keep": {"kv_groups": {"2": [0, 1]}}}
+  ///     {"pruned_heads": {"0": [1, 3]}}
+  ///
+  /// A layer that is not named keeps everything.
+  init(json: JSONValue, layers: [LayerSummary]) throws(CompactionError) {
+    self.init(layerCount: layers.count)
+    guard let object = json.objectValue else {
+      throw CompactionError(.unknownMask, expected: "a JSON object", found: json.kindDescription)
+    }
+    if let pruned = object["pruned_heads"], object["remove"] == nil, object["keep"] == nil {
+      try read(pruned, as: "heads", removes: true, layers: layers)
+      return
+    }
+    let verbs = object.keys.filter { $0 == "remove" || $0 == "keep" }
+    guard verbs.count == 1, let verb = verbs.first, object.count == 1, let kinds = object[verb]?.objectValue else {
+      throw CompactionError(
+        .maskVerb, expected: #"{"remove": {…}} or {"keep": {…}}"#, found: "the keys \(object.keys.joined(separator: ", "))")
+    }
+    for member in kinds.members { try read(member.value, as: member.key, removes: verb == "remove", layers: layers) }
+  }
+
+  private mutating func read(
+    _ value: JSONValue, as kind: String, removes: Bool, layers: [LayerSummary]
+  ) throws(CompactionError) {
+    guard let entries = value.objectValue else {
+      throw CompactionError(.unknownMask, subject: .key(kind), expected: "lists by layer number", found: value.kindDescription)
+    }
+    for entry in entries.members {
+      guard let layer = Int(entry.key), layers.indices.contains(layer) else {
+        throw CompactionError(
+          .maskIndex, subject: .key(entry.key), expected: "a layer from 0 to \(layers.count - 1)", found: entry.key)
+      }
+      let count: Int
+      switch kind {
+      case "heads": count = layers[layer].heads
+      case "kv_groups": count = layers[layer].keyValueHeads
+      case "ffn": count = layers[layer].feedForward
+      default:
+        throw CompactionError(.unknownMask, subject: .key(kind), expected: "heads, kv_groups or ffn", found: kind)
+      }
+      var mask = Array(repeating: Float(removes ? 1 : 0), count: count)
+      guard let indices = entry.value.arrayValue else {
+        throw CompactionError(
+          .unknownMask, subject: .layer(layer), expected: "a list of unit numbers", found: entry.value.kindDescription)
+      }
+      for element in indices {
+        guard let index = element.intValue, mask.indices.contains(index) else {
+          throw CompactionError(
+            .maskIndex, subject: .layer(layer), expected: "\(kind) from 0 to \(count - 1)",
+            found: element.serialized(.compact))
+        }
+        mask[index] = removes ? 0 : 1
+      }
+      switch kind {
+      case "heads": heads[layer] = mask
+      case "kv_groups": groups[layer] = mask
+      default: feedForward[layer] = mask
+      }
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import CheckpointFormats
+import GraphCompaction
+import ModelArchitectures
+import PollardBase
+import TensorStorage
+
+extension MaskTable {
+  /// Reads `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the same per layer as
+  /// `layers.<i>.<name>` with one axis.
+  init(safetensors path: String, layers: [LayerSummary]) throws {
+    self.init(layerCount: layers.count)
+    let file = try SafetensorsFile(path: path)
+    for record in file.tensors {
+      let values = try Self.values(record, in: file)
+      guard values.allSatisfy(\.isFinite) else {
+        throw CompactionError(.maskValue, file: path, subject: .tensor(record.name), found: "NaN or infinity")
+      }
+      do throws(CompactionError) {
+        try read(record.name, record.shape, values, layers: layers)
+      } catch { throw error.inFile(path) }
+    }
+    guard file.tensors.count > 0 else {
+      throw CompactionError(.unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no tensors")
+    }
+  }
+
+  private static func values(_ record: TensorRecord, in file: SafetensorsFile) throws(FormatError) -> [Float] {
+    let weight = Weight.stored(
+      file.source, byteOffset: record.byteRange.lowerBound, type: record.type, shape: record.shape)
+    return try weight.cast(to: .f32).floats()
+  }
+
+  private mutating func read(
+    _ name: String, _ shape: Shape, _ values: [Float], layers: [LayerSummary]
+  ) throws(CompactionError) {
+    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+    if parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]) {
+      guard layers.indices.contains(layer) else {
+        throw CompactionError(
+          .maskShape, subject: .tensor(name), expected: "a layer from 0 to \(layers.count - 1)", found: "layer \(layer)")
+      }
+      try set(String(parts[2]), layer, values, of: name, shape, layers)
+      return
+    }
+    let widths = Set(layers.compactMap { Self.count(name, $0) })
+    guard !widths.isEmpty else { throw Self.unknown(name) }
+    guard shape.rank == 2, shape[0] == layers.count, widths == [shape[1]] else {
+      let width = widths.count == 1 ? "\(widths.first ?? 0)" : "?"
+      throw CompactionError(
+        .maskShape, subject: .tensor(name), expected: "[\(layers.count), \(width)]", found: "\(shape)",
+        remedy: widths.count == 1 ? nil : "layers differ: give layers.<i>.\(name)")
+    }
+    for layer in layers.indices {
+      try set(name, layer, Array(values[layer * shape[1]..<(layer + 1) * shape[1]]), of: name, [shape[1]], layers)
+    }
+  }
+
+  private mutating func set(
+    _ kind: String, _ layer: Int, _ values: [Float], of name: String, _ shape: Shape, _ layers: [LayerSummary]
+  ) throws(CompactionError) {
+    guard let count = Self.count(kind, layers[layer]) else { throw Self.unknown(name) }
+    guard shape.rank == 1, values.count == count else {
+      throw CompactionError(.maskShape, subject: .tensor(name), expected: "[\(count)]", found: "\(shape)")
+    }
+    switch kind {
+    case "head_mask": heads[layer] = values
+    case "kv_group_mask": groups[layer] = values
+    default: feedForward[layer] = values
+    }
+  }
+
+  private static func count(_ kind: String, _ layer: LayerSummary) -> Int? {
+    switch kind {
+    case "head_mask": layer.heads
+    case "kv_group_mask": layer.keyValueHeads
+    case "ffn_mask": layer.feedForward
+    default: nil
+    }
+  }
+
+  private static func unknown(_ name: String) -> CompactionError {
+    let later = ["expert_mask", "layer_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
+    return CompactionError(
+      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask or ffn_mask",
+      found: later ? "a kind of mask that does not work yet" : "another name")
+  }
+}

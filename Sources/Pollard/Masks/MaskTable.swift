@@ -1,0 +1,45 @@
+import GraphCompaction
+import ModelArchitectures
+import PollardBase
+
+/// The masks of a file, layer by layer; 1 keeps a unit, 0 removes it, anything else multiplies it.
+struct MaskTable {
+  /// Query heads of each layer, nil where the file says nothing.
+  var heads: [[Float]?]
+  /// Key/value heads, each with all its query heads.
+  var groups: [[Float]?]
+  /// Feed-forward neurons.
+  var feedForward: [[Float]?]
+
+  /// A table that says nothing.
+  init(layerCount: Int) {
+    heads = Array(repeating: nil, count: layerCount)
+    groups = heads
+    feedForward = heads
+  }
+
+  /// Reads a mask file: JSON when its first character is a brace, else safetensors.
+  ///
+  /// - Throws: `unknownMask`, `maskShape`, `maskValue`, `maskIndex`, `maskVerb`, and what reading the file throws.
+  init(file path: String, layers: [LayerSummary]) throws {
+    let source = try FileSource(path: path)
+    let start = try source.bytes(0..<min(source.size, 64)).first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) }
+    if start == UInt8(ascii: "{") {
+      do throws(CompactionError) {
+        try self.init(json: try readJSON(path), layers: layers)
+      } catch { throw error.inFile(path) }
+    } else {
+      try self.init(safetensors: path, layers: layers)
+    }
+  }
+
+  /// The mask as the compaction pass takes it.
+  var unitMask: UnitMask { UnitMask(heads: heads, groups: groups, ffn: feedForward) }
+}
+
+/// A JSON file, its problems told as a request's.
+private func readJSON(_ path: String) throws(CompactionError) -> JSONValue {
+  do throws(FormatError) { return try JSONValue(file: path) } catch {
+    throw CompactionError(.unknownMask, file: path, expected: "a JSON object", found: error.description)
+  }
+}

@@ -1,0 +1,166 @@
+import CheckpointFormats
+import GraphCompaction
+import ModelArchitectures
+import PollardBase
+
+/// What is inside a model, from its headers.
+public struct Inspection: Report {
+  /// One stored tensor.
+  public struct TensorLine: Sendable {
+    /// The name.
+    public var name: String
+    /// The element type's spelling in the file.
+    public var type: String
+    /// The extents.
+    public var shape: [Int]
+    /// The bytes it takes.
+    public var bytes: Int
+    /// The file that holds it.
+    public var file: String
+  }
+
+  /// The path that was inspected.
+  public var path: String
+  /// `safetensors`.
+  public var format: String
+  /// The class the model computes, nil when there is no configuration that says.
+  public var architecture: String?
+  /// Parameters; tied storage once, buffers not at all.
+  public var parameters: Int
+  /// Bytes of all tensors.
+  public var bytes: Int
+  /// The number of weight files.
+  public var fileCount: Int
+  /// Element types with their number of parameters, most first.
+  public var types: [(name: String, parameters: Int)]
+  /// The counts of every layer; empty when the architecture is not known.
+  public var layers: [LayerSummary]
+  /// Every stored tensor, in the order of the files.
+  public var tensors: [TensorLine]
+  /// Things worth knowing, in sentences.
+  public var notes: [String]
+  /// Dead and constant units, when they were looked for.
+  public var sparsity: SparsityReport?
+  /// Whether the reports list every tensor.
+  public var listsTensors = false
+
+  init(_ model: Model) {
+    self.init(model.folder.checkpoint, path: model.path)
+    architecture = model.imported.className
+    parameters = model.imported.parameterCount
+    layers = model.imported.layers
+    notes = model.imported.notes
+    if !model.imported.prunePairs.isEmpty {
+      notes.append("\(model.imported.prunePairs.count) parameters are stored as torch.nn.utils.prune pairs and read multiplied out")
+    }
+    if model.receipt != nil { notes.append("compacted by Pollard; compaction.json tells from what") }
+  }
+
+  /// What headers alone say.
+  init(_ checkpoint: Checkpoint, path: String) {
+    self.path = path
+    format = "safetensors"
+    fileCount = checkpoint.files.count
+    bytes = checkpoint.dataSize
+    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.elementCount }
+    layers = []
+    notes = []
+    tensors = checkpoint.tensors.map { tensor in
+      TensorLine(
+        name: tensor.name, type: tensor.type.name, shape: tensor.shape.extents, bytes: tensor.byteRange.count,
+        file: checkpoint.fileNames[tensor.file])
+    }
+    var counts: [String: Int] = [:]
+    for tensor in checkpoint.tensors { counts[tensor.type.name, default: 0] += tensor.shape.elementCount }
+    types = counts.map { (name: $0.key, parameters: $0.value) }.sorted { ($1.parameters, $0.name) < ($0.parameters, $1.name) }
+  }
+
+  public var json: JSONValue {
+    var object: JSONObject = [
+      "schema": reportSchema, "format": JSONValue(format), "architecture": architecture.map { JSONValue($0) } ?? .null,
+      "parameters": JSONValue(parameters), "bytes": JSONValue(bytes),
+      "layers": .array(layers.map(\.json)),
+      "tensors": .array(
+        tensors.map { tensor in
+          [
+            "name": JSONValue(tensor.name), "dtype": JSONValue(tensor.type),
+            "shape": .array(tensor.shape.map { JSONValue($0) }), "bytes": JSONValue(tensor.bytes),
+            "file": JSONValue(tensor.file),
+          ]
+        }),
+      "notes": .array(notes.map { JSONValue($0) }),
+    ]
+    if let sparsity { object.set("sparsity", to: sparsity.json) }
+    return .object(object)
+  }
+
+  public var text: String {
+    var lines = [escapedForTerminal(path)]
+    let types = types.prefix(3).map { "\($0.name)" }.joined(separator: ", ")
+    lines.append("  architecture  \(architecture.map(escapedForTerminal) ?? "unknown: no config.json beside the weights")")
+    lines.append("  parameters    \(humanCount(parameters))")
+    lines.append("  bytes         \(humanBytes(bytes)) in \(fileCount == 1 ? "1 file" : "\(fileCount) files"), \(format), \(types)")
+    if !layers.isEmpty { lines += ["", layerTable] }
+    if let sparsity { lines += ["", sparsity.text] }
+    if listsTensors { lines += ["", tensorTable] }
+    if !notes.isEmpty { lines += [""] + notes.map { "  note: " + escapedForTerminal($0) } }
+    return lines.joined(separator: "\n")
+  }
+
+  /// One line for each run of equal layers.
+  private var layerTable: String {
+    let isGrouped = layers.contains { $0.heads != $0.keyValueHeads }
+    var table = TextTable(["layers", "#heads", isGrouped ? "#key/value heads" : "#", "#head size", "#neurons"])
+    var start = 0
+    while start < layers.count {
+      var end = start
+      while end + 1 < layers.count, layers[end + 1].hasSameCounts(as: layers[start]) { end += 1 }
+      let layer = layers[start]
+      table.add(
+        start == end ? "\(start)" : "\(start)-\(end)", "\(layer.heads)", isGrouped ? "\(layer.keyValueHeads)" : "",
+        "\(layer.headDim)", "\(layer.feedForward)")
+      start = end + 1
+    }
+    return table.text
+  }
+
+  private var tensorTable: String {
+    var table = TextTable(["tensor", "type", "shape", "#bytes"])
+    for tensor in tensors {
+      table.add(escapedForTerminal(tensor.name), tensor.type, "\(tensor.shape)", humanCount(tensor.bytes))
+    }
+    return table.text
+  }
+}
+
+/// Inspects a model; where its architecture is not known, headers alone are shown with the reason.
+///
+/// - Throws: `FormatError` when the weights' headers cannot be read.
+public func inspect(_ path: String) throws -> Inspection {
+  do {
+    return Inspection(try Model(at: path))
+  } catch let error as FormatError {
+    guard ["unknownArchitecture", "missingConfiguration", "unsupportedClass", "unsupportedConfiguration", "quantizedCheckpoint"]
+      .contains(error.code.name)
+    else { throw error }
+    var result = Inspection(try Checkpoint(at: path), path: path)
+    result.notes.append(error.description)
+    return result
+  }
+}
+
+extension LayerSummary {
+  /// The keys of `inspect --json`.
+  var json: JSONValue {
+    [
+      "index": JSONValue(index), "heads": JSONValue(heads), "key_value_heads": JSONValue(keyValueHeads),
+      "head_dim": JSONValue(headDim), "ffn": JSONValue(feedForward),
+    ]
+  }
+
+  /// Whether all counts agree.
+  func hasSameCounts(as other: LayerSummary) -> Bool {
+    (heads, keyValueHeads, headDim, feedForward)
+      == (other.heads, other.keyValueHeads, other.headDim, other.feedForward)
+  }
+}

@@ -1,0 +1,96 @@
+import CheckpointFormats
+import GraphCompaction
+import ModelArchitectures
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// A transformer model on disk, understood from its headers; the weights stay where they are.
+///
+///     let model = try Model(at: "bert-base-masked")
+///     print(model.summary.text)
+///     let plan = try model.plan(masks: .zeros)
+///     try model.compact(plan, to: "bert-small")
+///     let report = try verify(original: "bert-base-masked", compacted: "bert-small")
+///     precondition(report.equal)
+public struct Model: Sendable {
+  /// The path it was opened at.
+  public let path: String
+  /// The model as its architecture reads it.
+  public let imported: ImportedModel
+  /// What a compaction by this tool left beside the weights; nil for any other model.
+  public let receipt: Receipt?
+  package let folder: HuggingFaceFolder
+
+  /// Opens a Hugging Face directory, a `.safetensors` file in one, or its shard index.
+  ///
+  /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
+  ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
+  /// - Throws: `FormatError`, naming file, tensor or key.
+  /// - Complexity: O(size of the headers); no weights are read.
+  public init(at path: String, allowingRagged: Bool = false) throws {
+    self.path = path
+    folder = try HuggingFaceFolder(at: path)
+    receipt = try Receipt(folder: folder.checkpoint.location.folder)
+    imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
+    try receipt?.requireFits(imported)
+  }
+
+  /// The computation.
+  public var graph: Graph { imported.graph }
+
+  /// The counts of every layer.
+  public var layers: [LayerSummary] { imported.layers }
+
+  /// Structure, parameters and bytes.
+  public var summary: Inspection { Inspection(self) }
+
+  /// Plans a compaction; nothing is written.
+  ///
+  /// - Throws: `CompactionError` for a request that cannot be honoured, `FormatError` for files that cannot be read.
+  public func plan(
+    masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
+  ) throws -> CompactionPlan {
+    let map = try DimensionMap(graph)
+    var mask: UnitMask?
+    if case .file(let path) = masks { mask = try MaskTable(file: path, layers: layers).unitMask }
+    let request = CompactionRequest(
+      mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
+      allowsPadding: options.allowsPadding, allowsRetarget: options.allowsRetarget)
+    return try CompactionPlan(map: map, request: request, rules: imported.loaderRules, pool: pool)
+  }
+}
+
+/// What a plan may do.
+public struct PlanOptions: Sendable, Hashable {
+  /// The counts of the layers relative to each other.
+  public var shape: ShapePolicy
+  /// The loader the result must open in; nil for the one that holds the most.
+  public var loader: String?
+  /// Feed-forward widths are filled up to multiples of this.
+  public var roundTo: Int
+  /// Whether units that asked to go may stay as fill.
+  public var allowsPadding: Bool
+  /// Whether the same function may be written under a more permissive class.
+  public var allowsRetarget: Bool
+
+  /// Creates options; the defaults are the command line's.
+  public init(
+    shape: ShapePolicy = .auto, loader: String? = nil, roundTo: Int = 1, allowsPadding: Bool = true,
+    allowsRetarget: Bool = false
+  ) {
+    self.shape = shape
+    self.loader = loader
+    self.roundTo = roundTo
+    self.allowsPadding = allowsPadding
+    self.allowsRetarget = allowsRetarget
+  }
+}
+
+/// The names `--for` takes.
+public let loaderNames = ["transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm"]
+
+extension ThreadPool {
+  /// A pool with a thread for each processor.
+  public static var allProcessors: ThreadPool { ThreadPool(threadCount: availableProcessorCount()) }
+}

@@ -1,0 +1,83 @@
+import GraphExecution
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// What a run gave.
+public struct RunReport: Report {
+  /// The file the outputs were written to, when they were.
+  public var output: String?
+  /// The outputs' names and extents.
+  public var outputs: [(name: String, extents: [Int])]
+  /// The time of each evaluation, loading apart, in milliseconds.
+  public var milliseconds: [Double]
+  /// The time it took to read and pack the weights, in milliseconds.
+  public var loadMilliseconds: Double
+  /// The number of threads.
+  public var threads: Int
+
+  public var json: JSONValue {
+    [
+      "schema": reportSchema, "output": output.map { JSONValue($0) } ?? .null,
+      "outputs": .array(
+        outputs.map { ["name": JSONValue($0.name), "shape": .array($0.extents.map { JSONValue($0) })] }),
+      "milliseconds": .array(milliseconds.map { JSONValue(($0 * 1000).rounded() / 1000) }),
+      "load_milliseconds": JSONValue((loadMilliseconds * 1000).rounded() / 1000), "threads": JSONValue(threads),
+    ]
+  }
+
+  public var text: String {
+    var lines = outputs.map { "  \(escapedForTerminal($0.name))  \($0.extents)" }
+    let sorted = milliseconds.sorted()
+    if let least = sorted.first, let most = sorted.last {
+      let median = sorted[sorted.count / 2]
+      lines.append(
+        sorted.count == 1
+          ? "  \(rounded(least, 2)) ms on \(threads) threads"
+          : "  \(rounded(median, 2)) ms per run (median of \(sorted.count), \(rounded(least, 2)) to \(rounded(most, 2))) on \(threads) threads")
+    }
+    if let output { lines.append("wrote \(escapedForTerminal(output))") }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension Model {
+  /// Evaluates the model on inputs of a safetensors file.
+  ///
+  /// - Parameters:
+  ///   - inputs: tensors named as the graph's inputs; those that can be derived may be left out.
+  ///   - outputs: where the results go; nil to time only.
+  ///   - allLayers: whether hidden states are written as well, as `hidden_states.<i>`.
+  ///   - count: how often the model is evaluated.
+  /// - Throws: `GraphError` for inputs that do not fit, `FormatError` from reading or writing.
+  @discardableResult
+  public func run(
+    inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1, replacing: Bool = false,
+    pool: ThreadPool = .allProcessors
+  ) throws -> RunReport {
+    let tensors = try TensorFile.read(inputs)
+    let clock = ContinuousClock()
+    var executor: GraphExecutor?
+    let load = try clock.measure { executor = try GraphExecutor(graph, threads: pool) }
+    guard let executor else { return RunReport(outputs: [], milliseconds: [], loadMilliseconds: 0, threads: 0) }
+    let taps = allLayers ? Set(graph.taps.map(\.name)) : []
+    var results: [String: Tensor] = [:]
+    var times: [Double] = []
+    for _ in 0..<max(1, count) {
+      times.append(milliseconds(try clock.measure { results = try executor.run(inputs: tensors, collecting: taps) }))
+    }
+    let names = results.keys.sorted()
+    if let outputs {
+      try writeSafetensors(
+        names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs, replacing: replacing,
+        inputs: [inputs, path], pool: pool)
+    }
+    return RunReport(
+      output: outputs, outputs: names.map { ($0, results[$0]?.extents ?? []) }, milliseconds: times,
+      loadMilliseconds: milliseconds(load), threads: pool.threadCount)
+  }
+}
+
+private func milliseconds(_ duration: Duration) -> Double {
+  Double(duration.components.seconds) * 1000 + Double(duration.components.attoseconds) / 1e15
+}

@@ -1,0 +1,132 @@
+import ModelVerification
+import PollardBase
+
+/// The verdict of a verification, for people and for programs.
+public struct Verification: Report {
+  /// The legs.
+  public var report: VerificationReport
+  /// The original's path.
+  public var original: String
+  /// The compacted model's path.
+  public var compacted: String
+
+  /// Whether the two are the same function.
+  public var equal: Bool { report.equal }
+  /// Whether every compared number is equal; nil when nothing ran.
+  public var bitIdentical: Bool? { report.bitIdentical }
+
+  /// The first difference, by name, in the order structure, proof, run.
+  public var firstDifference: String? {
+    report.structure.problems.first ?? report.run?.comparison.firstDifference ?? report.proof?.problems.first
+  }
+
+  public var json: JSONValue {
+    [
+      "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
+      "max_abs": report.run.map { number($0.comparison.maximumAbsolute) } ?? .null,
+      "max_ulp": report.run.map { JSONValue(Int(clamping: $0.comparison.maximumULP)) } ?? .null,
+      "first_difference": firstDifference.map { JSONValue($0) } ?? .null, "mapping": JSONValue(report.mapping),
+      "structure": ["ok": JSONValue(report.structure.ok), "problems": strings(report.structure.problems)],
+      "proof": report.proof.map(json) ?? .null, "run": report.run.map(json) ?? .null,
+    ]
+  }
+
+  private func json(_ proof: VerificationReport.Proof) -> JSONValue {
+    [
+      "ok": JSONValue(proof.ok), "kept_tensors": JSONValue(proof.keptTensors), "removed_units": JSONValue(proof.removedUnits),
+      "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
+      "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven), "problems": strings(proof.problems),
+    ]
+  }
+
+  private func json(_ run: VerificationReport.Run) -> JSONValue {
+    let comparison = run.comparison
+    var layers: [JSONValue] = []
+    for layer in Set(comparison.values.compactMap(\.value.layer)).sorted() {
+      let values = comparison.values.filter { $0.value.layer == layer }
+      layers.append([
+        "index": JSONValue(layer), "max_abs": number(values.map(\.maximumAbsolute).max() ?? 0),
+        "max_ulp": JSONValue(Int(clamping: values.map(\.maximumULP).max() ?? 0)),
+        "differing": JSONValue(values.reduce(0) { $0 + $1.differing }),
+      ])
+    }
+    let outputs: [JSONValue] = comparison.values.filter { $0.value.kind == .output }.map { value in
+      [
+        "name": JSONValue(value.value.name), "max_abs": number(value.maximumAbsolute),
+        "max_ulp": JSONValue(Int(clamping: value.maximumULP)), "cosine": number(value.cosine),
+        "sign_differences": JSONValue(value.signDifferences),
+      ]
+    }
+    return [
+      "ok": JSONValue(run.ok), "inputs": JSONValue(run.inputs), "layers": .array(layers), "outputs": .array(outputs),
+      "top1_agreement": comparison.topAgreement.map(number) ?? .null,
+      "distance_from_unmasked": run.distanceFromUnmasked.map(number) ?? .null,
+    ]
+  }
+
+  private func strings(_ list: [String]) -> JSONValue { .array(list.map { JSONValue($0) }) }
+
+  private func number(_ value: Double) -> JSONValue { value.isFinite ? JSONValue(value) : .null }
+
+  public var text: String {
+    var lines = [equal ? "equal: the compacted model is the masked original's function" : "NOT equal"]
+    lines.append("  structure  \(verdict(report.structure.ok))")
+    if let proof = report.proof {
+      lines.append(
+        "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors byte for byte; \(proof.removedUnits) units removed: "
+          + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))")
+    } else {
+      lines.append("  proof      not applied")
+    }
+    if let run = report.run {
+      let comparison = run.comparison
+      let agreement =
+        comparison.isBitIdentical
+        ? "bit-identical in \(comparison.values.count) compared values"
+        : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
+      lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)")
+      if let distance = run.distanceFromUnmasked {
+        lines.append("             the mask itself moves the outputs by \(rounded(distance * 100, 2)) % of the largest")
+      }
+    } else {
+      lines.append("  run        not applied")
+    }
+    if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
+    for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) { lines.append("  problem: \(problem)") }
+    return lines.joined(separator: "\n")
+  }
+
+  private func verdict(_ ok: Bool) -> String { ok ? "ok  " : "FAIL" }
+
+  /// Writes the verdict as a JUnit report, one test for each leg.
+  ///
+  /// - Throws: `FormatError` when the file cannot be written.
+  public func writeJUnit(to path: String) throws {
+    let legs: [(String, Bool?, [String])] = [
+      ("structure", report.structure.ok, report.structure.problems), ("proof", report.proof?.ok, report.proof?.problems ?? []),
+      ("run", report.run?.ok, [report.run?.comparison.firstDifference].compactMap { $0 }),
+    ]
+    var lines = [#"<?xml version="1.0" encoding="UTF-8"?>"#]
+    lines.append("<testsuite name=\"pollard verify\" tests=\"3\" failures=\"\(legs.count { $0.1 == false })\" skipped=\"\(legs.count { $0.1 == nil })\">")
+    for (name, ok, problems) in legs {
+      let inner = ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
+      lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
+    }
+    lines.append("</testsuite>")
+    let file = try AtomicFile(path: path, replacing: true)
+    try file.file.write(Array((lines.joined(separator: "\n") + "\n").utf8))
+    try file.commit()
+  }
+
+  private func xml(_ text: String) -> String {
+    escapedForTerminal(text).reduce(into: "") { result, character in
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      default: result.append(character)
+      }
+    }
+  }
+}

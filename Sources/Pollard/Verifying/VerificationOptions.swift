@@ -1,0 +1,22 @@
+/// How two models are run against each other.
+public struct VerificationOptions: Sendable, Hashable {
+  /// A safetensors file with inputs; nil for random tokens.
+  public var inputs: String?
+  /// Sequences of random tokens.
+  public var batch: Int
+  /// Tokens in each.
+  public var length: Int
+  /// The seed of random tokens.
+  public var seed: UInt64
+  /// The largest difference that counts as equal, relative to the largest magnitude of each value; 0 asks for the same bits.
+  public var tolerance: Double
+
+  /// Creates options; the defaults are the command line's.
+  public init(inputs: String? = nil, batch: Int = 2, length: Int = 16, seed: UInt64 = 0, tolerance: Double = 0) {
+    self.inputs = inputs
+    self.batch = batch
+    self.length = length
+    self.seed = seed
+    self.tolerance = tolerance
+  }
+}

@@ -1,0 +1,260 @@
+import GraphCompaction
+import GraphExecution
+import ModelArchitectures
+import ModelGraph
+import ModelVerification
+import PollardBase
+import TensorStorage
+
+/// Verifies that a compacted model is the function of the masked original.
+///
+/// The original is masked by its own zeros, and by `masks` where they are given. Nothing the compacted model says about itself is believed: its
+/// receipt only tells which unit is which, and without one that is found by matching rows.
+///
+/// - Throws: `FormatError` or `CompactionError` when a model or mask cannot be read; differences are no errors but the verdict.
+public func verify(
+  original: String, compacted: String, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
+  pool: ThreadPool = .allProcessors
+) throws -> Verification {
+  try verify(
+    original: Model(at: original), compacted: Model(at: compacted, allowingRagged: true), masks: masks, options: options,
+    pool: pool)
+}
+
+/// Verifies models that are open already.
+public func verify(
+  original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
+  pool: ThreadPool = .allProcessors
+) throws -> Verification {
+  let verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+}
+
+/// One verification: the models, the verifier's own masks, and the map between them.
+private struct Verifier {
+  let original: Model
+  let compacted: Model
+  let options: VerificationOptions
+  let pool: ThreadPool
+  let map: DimensionMap
+  /// What the verifier's masks ask of each layer.
+  let wishes: [LayerMask]
+
+  /// Units declared off and units scaled in one layer.
+  struct LayerMask {
+    var heads: Set<Int> = []
+    var neurons: Set<Int> = []
+    var headFactors: [Int: Float] = [:]
+    var neuronFactors: [Int: Float] = [:]
+  }
+
+  init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
+    self.original = original
+    self.compacted = compacted
+    self.options = options
+    self.pool = pool
+    map = try DimensionMap(original.graph)
+    guard case .file(let path)? = masks else {
+      wishes = original.layers.map { _ in LayerMask() }
+      return
+    }
+    wishes = try MaskTable(file: path, layers: original.layers).layerMasks(original.layers).map {
+      LayerMask(heads: $0.heads, neurons: $0.neurons, headFactors: $0.headFactors, neuronFactors: $0.neuronFactors)
+    }
+  }
+
+  func report() throws -> VerificationReport {
+    var problems: [String] = []
+    if original.imported.task != compacted.imported.task {
+      problems.append("\(original.imported.className) became \(compacted.imported.className)")
+    }
+    guard original.layers.count == compacted.layers.count else {
+      problems.append("\(original.layers.count) layers became \(compacted.layers.count)")
+      return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
+    }
+    guard let (mapping, source) = try mappedPlan(&problems) else {
+      return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
+    }
+    let expectedGraph = try mapping.apply(to: map)
+    let names = Set(original.imported.bindings.map(\.initializer)).union(compacted.imported.bindings.map(\.initializer))
+    var pairs: [ValueID: ValueID]?
+    switch try GraphComparison(expectedGraph, compacted.graph, checkpointTensors: names) {
+    case .same(let found): pairs = found
+    case .different(let sentence): problems.append("the computation differs: \(sentence)")
+    }
+    let proof = try prove(mapping, expectedGraph)
+    let run = try run(mapping, pairs: pairs)
+    return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
+  }
+
+  /// Which unit of the compacted model is which of the original: from the receipt when it fits, else by matching rows.
+  private func mappedPlan(_ problems: inout [String]) throws -> (CompactionPlan, String)? {
+    if let receipt = compacted.receipt, fits(receipt) { return (withFactors(CompactionPlan(layers: receipt.layers)), "the receipt") }
+    do {
+      return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
+    } catch let error as CompactionError {
+      problems.append(error.description)
+      return nil
+    }
+  }
+
+  /// Whether a receipt speaks of this original. Its units must be the original's and there in the same number.
+  private func fits(_ receipt: Receipt) -> Bool {
+    receipt.layers.count == map.layers.count
+      && zip(receipt.layers, map.layers).allSatisfy { plan, layer in
+        plan.heads?.units.before == layer.heads?.count && plan.heads?.groupsBefore == layer.heads?.groupCount
+          && plan.neurons?.before == layer.neurons?.size
+      }
+  }
+
+  private func withFactors(_ plan: CompactionPlan) -> CompactionPlan {
+    var plan = plan
+    for (index, wish) in wishes.enumerated() {
+      plan.layers[index].heads?.units.rescale(wish.headFactors)
+      plan.layers[index].neurons?.rescale(wish.neuronFactors)
+    }
+    return plan
+  }
+
+  /// Every tensor byte for byte, every missing unit dead or declared.
+  private func prove(_ plan: CompactionPlan, _ graph: Graph) throws -> VerificationReport.Proof {
+    let carrier = compacted.imported.modelType == original.imported.modelType ? nil : compacted.imported.modelType
+    let expected = try original.imported.exported(
+      graph: graph, layers: Model.layers(original.layers, after: plan),
+      keptHeads: zip(plan.layers, original.layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    let tensors = try TensorProof(
+      expected: expected.tensors.map { ($0.name, $0.weight) },
+      found: compacted.folder.tensors.map { ($0.name, $0.weight) }, pool: pool)
+    var proof = VerificationReport.Proof(
+      ok: false, keptTensors: tensors.keptTensors, removedUnits: 0, dead: 0, declared: 0, constant: 0, padded: 0,
+      unproven: 0, problems: tensors.problems)
+    let gone = plan.layers.map { layer in
+      (heads: layer.heads?.units.missing ?? [], neurons: layer.neurons?.missing ?? [])
+    }
+    let fill = plan.layers.map { layer in
+      (heads: Set(layer.heads?.units.padded ?? []), neurons: Set(layer.neurons?.padded ?? []))
+    }
+    let verdicts = try map.verdicts(
+      heads: zip(gone, fill).map { $0.heads.union($1.heads) }, neurons: zip(gone, fill).map { $0.neurons.union($1.neurons) },
+      pool: pool)
+    for (index, verdicts) in verdicts.enumerated() {
+      let wish = wishes[index]
+      tally(&proof, "layer \(index), head", gone[index].heads, fill[index].heads, verdicts.heads, declared: wish.heads)
+      tally(&proof, "layer \(index), neuron", gone[index].neurons, fill[index].neurons, verdicts.neurons, declared: wish.neurons)
+      let off = wish.heads.subtracting(gone[index].heads).subtracting(fill[index].heads)
+      let offNeurons = wish.neurons.subtracting(gone[index].neurons).subtracting(fill[index].neurons)
+      if plan.layers[index].heads != nil, let unit = off.min() { proof.problems.append("layer \(index), head \(unit) is declared off and still there") }
+      if plan.layers[index].neurons != nil, let unit = offNeurons.min() {
+        proof.problems.append("layer \(index), neuron \(unit) is declared off and still there")
+      }
+    }
+    proof.constant = (compacted.receipt?.layers ?? plan.layers).reduce(0) {
+      $0 + ($1.heads?.units.constant.count ?? 0) + ($1.neurons?.constant.count ?? 0)
+    }
+    proof.ok = proof.problems.isEmpty && proof.unproven == 0
+    return proof
+  }
+
+  private func tally(
+    _ proof: inout VerificationReport.Proof, _ name: String, _ gone: Set<Int>, _ fill: Set<Int>,
+    _ verdicts: [Int: UnitVerdict], declared: Set<Int>
+  ) {
+    proof.padded += fill.count
+    proof.removedUnits += gone.count
+    for unit in gone.union(fill).sorted() {
+      let isFill = fill.contains(unit)
+      switch verdicts[unit] {
+      case .dead?: if !isFill { proof.dead += 1 }
+      case .void?:
+        proof.unproven += 1
+        proof.problems.append("\(name) \(unit) has weights that are not finite, so zeros prove nothing about it")
+      default:
+        if declared.contains(unit) {
+          if !isFill { proof.declared += 1 }
+        } else {
+          proof.unproven += 1
+          if proof.problems.count < 64 { proof.problems.append("\(name) \(unit) is gone but neither dead nor declared off") }
+        }
+      }
+    }
+  }
+
+  /// The masked original: every declared unit's readers are zero, scaled ones are scaled.
+  private func maskedGraph() throws -> Graph {
+    let layers = zip(map.layers, wishes).map { units, wish in
+      LayerPlan(
+        index: units.index,
+        heads: units.heads.map {
+          HeadPlan(
+            units: UnitPlan(before: $0.count, kept: Array(0..<$0.count), padded: wish.heads.sorted(), rescaled: wish.headFactors),
+            groupsBefore: $0.groupCount)
+        },
+        neurons: units.neurons.map {
+          UnitPlan(before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
+        })
+    }
+    return try CompactionPlan(layers: layers).apply(to: map)
+  }
+
+  private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
+    let masked = try maskedGraph()
+    let values = comparedValues(plan, masked, pairs: pairs)
+    guard values.contains(where: { $0.kind == .output }) else { return nil }
+    let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original.imported, options: options)
+    let comparison = try RunComparison(
+      reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
+    var distance: Double?
+    if wishes.contains(where: { !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty }) {
+      let outputs = zip(original.graph.outputs, masked.outputs).map { a, b in
+        ComparedValue(name: original.graph[a].name, kind: .output, layer: nil, reference: a, other: b)
+      }
+      let change = try RunComparison(
+        reference: original.graph, other: masked, values: outputs, inputs: inputs, pool: pool)
+      distance = change.values.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }.max()
+    }
+    return VerificationReport.Run(
+      ok: comparison.isWithin(options.tolerance), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options), distanceFromUnmasked: distance)
+  }
+
+  /// Heads, neurons, hidden states and outputs, in the order of the graph.
+  private func comparedValues(_ plan: CompactionPlan, _ masked: Graph, pairs: [ValueID: ValueID]?) -> [ComparedValue] {
+    var result: [ComparedValue] = []
+    if let pairs {
+      for point in plan.comparisonPoints(in: map) {
+        guard let other = pairs[point.value] else { continue }
+        result.append(
+          ComparedValue(
+            name: "layer \(point.layer) \(point.kind.rawValue)", kind: point.kind == .neurons ? .neurons : .heads,
+            layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
+      }
+    }
+    let otherTaps = Dictionary(compacted.graph.taps.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    for (index, tap) in masked.taps.enumerated() {
+      guard let other = otherTaps[tap.name] else { continue }
+      result.append(
+        ComparedValue(name: tap.name, kind: .state, layer: index > 0 ? index - 1 : nil, reference: tap.value, other: other))
+    }
+    for output in masked.outputs {
+      let name = masked[output].name
+      guard let other = compacted.graph.outputs.first(where: { compacted.graph[$0].name == name }) else { continue }
+      result.append(ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other))
+    }
+    var order: [ValueID: Int] = [:]
+    for (index, node) in masked.nodes.enumerated() { for case let id? in node.outputs { order[id] = index } }
+    return result.enumerated().sorted { a, b in
+      (order[a.element.reference] ?? 0, a.offset) < (order[b.element.reference] ?? 0, b.offset)
+    }.map(\.element)
+  }
+}
+
+extension UnitPlan {
+  /// Units of the original that are not there any more.
+  fileprivate var missing: Set<Int> { Set(0..<before).subtracting(kept) }
+
+  /// Notes factors of kept units.
+  fileprivate mutating func rescale(_ factors: [Int: Float]) {
+    let present = Set(kept)
+    rescaled = factors.filter { present.contains($0.key) }
+  }
+}

@@ -1,0 +1,61 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Names of unfinished outputs, and what becomes of those whose process was killed.
+///
+/// An output `NAME` is built in the same folder as `.NAME.pollard-<process>-<random>.tmp`, under an advisory lock.
+package enum Temporaries {
+  private static let marker = ".pollard-"
+  private static let suffix = ".tmp"
+  /// File systems limit names to 255 bytes; the decoration takes at most 56 of them.
+  private static let longestKeptName = 180
+
+  /// A fresh path for building an output.
+  package static func path(for output: String) -> String {
+    let random = String(UInt64.random(in: .min ... .max), radix: 36)
+    let name = "." + keptName(output) + marker + "\(getpid())-" + random + suffix
+    return Paths.join(Paths.parent(output), name)
+  }
+
+  /// Removes what killed runs left behind for one output, and gives the paths.
+  ///
+  /// A temporary is stale when its process no longer lives and nobody holds its lock. What cannot be removed stays.
+  @discardableResult
+  package static func removeStale(for output: String) -> [String] {
+    let folder = Paths.parent(output)
+    let prefix = "." + keptName(output) + marker
+    guard let names = try? Directories.names(in: folder) else { return [] }
+    var removed: [String] = []
+    for name in names where name.hasPrefix(prefix) && name.hasSuffix(suffix) {
+      let path = Paths.join(folder, name)
+      guard let process = processNumber(name.dropFirst(prefix.count)), isStale(path, process: process) else { continue }
+      if (try? Directories.remove(path)) != nil { removed.append(path) }
+    }
+    return removed
+  }
+
+  private static func keptName(_ output: String) -> String {
+    var name = Paths.lastComponent(output)
+    while name.utf8.count > longestKeptName { name.removeLast() }
+    return name
+  }
+
+  private static func processNumber(_ rest: Substring) -> pid_t? {
+    guard let dash = rest.utf8.firstIndex(of: UInt8(ascii: "-")) else { return nil }
+    return pid_t(String(rest[..<dash]))
+  }
+
+  private static func isStale(_ path: String, process: pid_t) -> Bool {
+    guard process > 0, kill(process, 0) != 0, errno == ESRCH else { return false }
+    // A process of another container may have the number of none here; its lock shows that it lives.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK
+  }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Pollard
+
+/// `pollard compact`: a masked checkpoint in, a smaller dense one out.
+struct CompactCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compact", abstract: "Remove masked heads and neurons and write a smaller model, the same function.")
+
+  @Argument(help: "The model, masked or to be masked.")
+  var model: String
+
+  @Argument(help: "The directory to write; must not exist unless --force.")
+  var output: String
+
+  @Option(name: .long, help: "Mask file (safetensors or JSON); without it, zeros in the weights decide.")
+  var masks: String?
+
+  @Option(name: .long, help: "Output format.")
+  var to: String = "safetensors"
+
+  @Option(name: .long, help: "Counts per layer: auto, ragged or uniform.")
+  var shape: String = "auto"
+
+  @Option(name: .customLong("for"), help: "The loader the result must open in: \(loaderNames.joined(separator: ", ")).")
+  var loader: String?
+
+  @Option(name: .customLong("round-to"), help: "Keep fill so that feed-forward widths are multiples of this.")
+  var roundTo: Int = 1
+
+  @Flag(name: .customLong("no-padding"), help: "Refuse rather than keep dead units as fill.")
+  var noPadding = false
+
+  @Flag(name: .long, help: "Fold constant units into the next bias.")
+  var fold = false
+
+  @Flag(name: .long, help: "Allow the same function under a more permissive model class.")
+  var retarget = false
+
+  @Option(name: .customLong("drop-layers"), help: "Layers to drop.")
+  var dropLayers: String?
+
+  @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
+  var maxShardSize: String?
+
+  @Flag(name: .customLong("dry-run"), help: "Say what would be done and write nothing.")
+  var dryRun = false
+
+  @Flag(name: .long, help: "Verify the result before it is published.")
+  var verify = false
+
+  @Flag(name: .long, help: "Replace the output directory if it exists.")
+  var force = false
+
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
+    if dropLayers != nil { throw UsageError(description: "compact --drop-layers does not work yet") }
+    guard to == "safetensors" else { throw UsageError(description: "compact --to \(to) does not work yet; only safetensors does") }
+    guard let shape = ShapePolicy(rawValue: shape) else {
+      throw UsageError(description: "--shape takes auto, ragged or uniform, not \(shape)")
+    }
+    if let loader, !loaderNames.contains(loader) {
+      throw UsageError(description: "--for takes one of \(loaderNames.joined(separator: ", ")), not \(loader)")
+    }
+    guard roundTo >= 1 else { throw UsageError(description: "--round-to takes a number of at least 1") }
+    let shardSize = try maxShardSize.map { text in
+      guard let size = ShardSize(text) else { throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)") }
+      return size
+    }
+    let model = try Model(at: model)
+    let options = PlanOptions(
+      shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
+    let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    if dryRun {
+      global.print(try model.preview(plan))
+      return
+    }
+    let writing = WriteOptions(maxShardSize: shardSize, replacing: force, verifies: verify)
+    let source = masks.map(MaskSource.file)
+    let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
+      Console.talk(line, global)
+    }
+    global.print(report)
+    if report.verification?.equal == false { throw NegativeAnswer() }
+  }
+}

@@ -1,0 +1,47 @@
+import ArgumentParser
+import Pollard
+
+/// `pollard convert`: the same model in another type, format or sharding.
+struct ConvertCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert", abstract: "Write a model in another element type or sharding.")
+
+  @Argument(help: "The model.")
+  var model: String
+
+  @Argument(help: "The directory to write; must not exist unless --force.")
+  var output: String
+
+  @Option(name: .long, help: "Output format.")
+  var to: String = "safetensors"
+
+  @Option(name: .long, help: "Element type of the weights: f32, f16 or bf16 (default: as they are).")
+  var type: String?
+
+  @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
+  var maxShardSize: String?
+
+  @Option(name: .long, help: "ONNX operator set.")
+  var opset: Int?
+
+  @Flag(name: .long, help: "Replace the output directory if it exists.")
+  var force = false
+
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    guard to == "safetensors", opset == nil else {
+      throw UsageError(description: "convert --to \(opset != nil ? "onnx" : to) does not work yet; only safetensors does")
+    }
+    let types: [String: ElementType] = ["f32": .f32, "f16": .f16, "bf16": .bf16]
+    if let type, types[type] == nil { throw UsageError(description: "convert --type \(type) does not work yet; f32, f16 and bf16 do") }
+    let shardSize = try maxShardSize.map { text in
+      guard let size = ShardSize(text) else { throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)") }
+      return size
+    }
+    let report = try Model(at: model).convert(
+      to: output, type: type.flatMap { types[$0] }, options: WriteOptions(maxShardSize: shardSize, replacing: force),
+      pool: global.pool)
+    global.print(report)
+  }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Pollard
+
+/// `pollard run`: evaluate a model on given inputs.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "run", abstract: "Evaluate a model on given inputs.")
+
+  @Argument(help: "The model.")
+  var model: String
+
+  @Option(name: .long, help: "Inputs by name (safetensors).")
+  var inputs: String
+
+  @Option(name: .long, help: "Where the outputs go (.safetensors).")
+  var outputs: String?
+
+  @Flag(name: .customLong("all-layers"), help: "Also write the hidden state after each layer.")
+  var allLayers = false
+
+  @Option(name: .customLong("repeat"), help: "Run this many times and report the time of each.")
+  var repeatCount: Int = 1
+
+  @Flag(name: .long, help: "Replace the output file if it exists.")
+  var force = false
+
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    guard repeatCount >= 1 else { throw UsageError(description: "--repeat takes a number of at least 1") }
+    guard outputs != nil || repeatCount > 1 else { throw UsageError(description: "run needs --outputs, or --repeat to time it") }
+    let report = try Model(at: model).run(
+      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount, replacing: force, pool: global.pool)
+    global.print(report)
+  }
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Pollard
+
+/// `pollard verify`: is the compacted model the same function?
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Prove and test that a compacted model is the masked original's function.")
+
+  @Argument(help: "The original, masked or with --masks.")
+  var original: String
+
+  @Argument(help: "The compacted model.")
+  var compacted: String
+
+  @Option(name: .long, help: "The masks that declare units off.")
+  var masks: String?
+
+  @Option(name: .long, help: "Inputs to run (safetensors); random tokens otherwise.")
+  var inputs: String?
+
+  @Option(name: .long, help: "Sequences per run.")
+  var batch: Int = 2
+
+  @Option(name: .long, help: "Tokens per sequence.")
+  var length: Int = 16
+
+  @Option(name: .long, help: "Seed for random tokens.")
+  var seed: UInt64 = 0
+
+  @Option(name: .long, help: "Largest difference that still counts as equal, relative to the largest output.")
+  var tolerance: Double = 0
+
+  @Option(name: .long, help: "Arithmetic of the run.")
+  var precision: String = "f32"
+
+  @Option(name: .long, help: ArgumentHelp("Write a JUnit report.", valueName: "file"))
+  var junit: String?
+
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    if precision == "f64" { throw UsageError(description: "verify --precision f64 does not work yet; f32 compares bit for bit") }
+    guard precision == "f32" else { throw UsageError(description: "--precision takes f32 or f64, not \(precision)") }
+    guard batch >= 1, length >= 1 else { throw UsageError(description: "--batch and --length take numbers of at least 1") }
+    guard tolerance >= 0, tolerance.isFinite else { throw UsageError(description: "--tolerance takes a number of at least 0") }
+    let options = VerificationOptions(
+      inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance)
+    let report = try verify(
+      original: original, compacted: compacted, masks: masks.map(MaskSource.file), options: options, pool: global.pool)
+    if let junit { try report.writeJUnit(to: junit) }
+    global.print(report)
+    if !report.equal { throw NegativeAnswer() }
+  }
+}
