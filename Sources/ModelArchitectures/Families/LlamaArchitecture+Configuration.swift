@@ -9,8 +9,10 @@ extension LlamaArchitecture {
     var editor = ConfigurationEditor(change.config)
     if change.changesHeads || change.carrier != nil {
       // Ragged results keep the largest layer's counts; their own are told by the tensors.
-      editor.set("num_attention_heads", change.after.map(\.heads).max() ?? sizes.heads)
-      editor.set("num_key_value_heads", change.after.map(\.keyValueHeads).max() ?? sizes.keyValueHeads)
+      // Both counts of one layer, so that they belong together where layers differ.
+      let largest = change.after.max { ($0.heads, $0.keyValueHeads) < ($1.heads, $1.keyValueHeads) }
+      editor.set("num_attention_heads", largest?.heads ?? sizes.heads)
+      editor.set("num_key_value_heads", largest?.keyValueHeads ?? sizes.keyValueHeads)
       editor.set("head_dim", sizes.headDim)
     }
     if change.changesFeedForward { editor.set("intermediate_size", change.feedForward) }
