@@ -6,15 +6,18 @@ extension DiagnosticCode where Domain == CompactionDomain {
   /// A mask holds a number that is not finite.
   public static let maskValue = Self("maskValue", "the mask holds a number that cannot be used")
   /// A mask removes nearly everything, as one with its meaning turned round does.
-  public static let implausibleMask = Self("implausibleMask", "the mask removes nearly every unit, and none of them is zero")
+  public static let implausibleMask = Self(
+    "implausibleMask", "the mask removes nearly every unit, and none of them is zero")
   /// A mask removes units of a layer in which none can be removed.
   public static let notRemovable = Self("notRemovable", "units of this layer cannot be removed")
   /// A weight of a unit that is to go is not a finite number, so the unit is not certain to contribute nothing.
   public static let notFinite = Self("notFinite", "a weight of a declared unit is not finite")
   /// Groups of a layer would keep different numbers of query heads.
-  public static let unevenGroups = Self("unevenGroups", "the groups of a layer would keep different numbers of query heads")
+  public static let unevenGroups = Self(
+    "unevenGroups", "the groups of a layer would keep different numbers of query heads")
   /// The wanted counts are reached only by keeping units as fill, which the request forbids.
-  public static let paddingNeeded = Self("paddingNeeded", "the request cannot be met without keeping some units as fill")
+  public static let paddingNeeded = Self(
+    "paddingNeeded", "the request cannot be met without keeping some units as fill")
   /// No rule describes the loader that was asked for.
   public static let unknownLoader = Self("unknownLoader", "nothing is known about this loader")
   /// Layers that must be alike have different numbers of units to begin with.

@@ -39,7 +39,8 @@ extension FormatError {
   /// A parameter of a type that the program does not compute with.
   static func unexpectedParameterType(_ tensor: NamedTensor) -> FormatError {
     FormatError(
-      .unexpectedParameterType, file: tensor.file, subject: .tensor(tensor.name), expected: "F32, F16, BF16 or an 8-bit float",
+      .unexpectedParameterType, file: tensor.file, subject: .tensor(tensor.name),
+      expected: "F32, F16, BF16 or an 8-bit float",
       found: "\(tensor.weight.type)")
   }
 }

@@ -89,7 +89,7 @@ public struct RunComparison: Sendable {
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
     _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
       for index in byReference[id] ?? [] {
-        kept[index] = select(tensor, compared[index].positions, rows: rows(of: id, tensor, in: reference, valid))
+        kept[index] = select(tensor, compared[index].positions, rows(of: id, tensor, in: reference, valid))
       }
     }
     let second = try GraphExecutor(other, threads: pool)
@@ -98,10 +98,11 @@ public struct RunComparison: Sendable {
     var top: Double?
     _ = try second.run(inputs: inputs, observing: Set(compared.map(\.other))) { id, tensor in
       for index in byOther[id] ?? [] {
-        let found = select(tensor, nil, rows: rows(of: id, tensor, in: other, valid))
-        let agreement = agree(compared[index], kept[index] ?? [], found, width: tensor.extents.last ?? 1)
+        let rows = rows(of: id, tensor, in: other, valid)
+        let found = select(tensor, nil, rows)
+        let agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
         if compared[index].kind == .output, compared[index].name == "logits" {
-          top = topShare(kept[index] ?? [], found, width: tensor.extents.last ?? 1)
+          top = topShare(kept[index] ?? [], found, width: rows.width)
         }
         agreements[index] = agreement
         kept[index] = nil
@@ -111,27 +112,36 @@ public struct RunComparison: Sendable {
     topAgreement = top
   }
 
-  /// The rows along all axes but the last that are compared; nil for all.
-  private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> [Int]? {
-    guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
-      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"), tensor.extents[0] * tensor.extents[1] == valid.count
-    else { return nil }
-    let perPosition = tensor.extents[2...].dropLast().reduce(1, *)
-    return valid.indices.filter { valid[$0] }.flatMap { position in
-      (0..<perPosition).map { position * perPosition + $0 }
-    }
+  /// How a value is cut into rows, and which of them are compared.
+  private struct Rows {
+    /// The elements of a row: those of the last axis, or one where batch and sequence are all the axes there are.
+    var width: Int
+    /// The rows that are compared; nil for all.
+    var chosen: [Int]?
   }
 
-  private func select(_ tensor: Tensor, _ positions: [Int]?, rows: [Int]?) -> [Float] {
+  private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> Rows {
+    let all = Rows(width: max(tensor.extents.last ?? 1, 1), chosen: nil)
+    guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
+      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"), tensor.extents[0] * tensor.extents[1] == valid.count
+    else { return all }
+    let width = tensor.rank == 2 ? 1 : all.width
+    let perPosition = tensor.rank == 2 ? 1 : tensor.extents[2...].dropLast().reduce(1, *)
+    let chosen = valid.indices.filter { valid[$0] }.flatMap { position in
+      (0..<perPosition).map { position * perPosition + $0 }
+    }
+    return Rows(width: width, chosen: chosen)
+  }
+
+  private func select(_ tensor: Tensor, _ positions: [Int]?, _ rows: Rows) -> [Float] {
     let all = tensor.floats()
-    if positions == nil, rows == nil { return all }
-    let width = max(tensor.extents.last ?? 1, 1)
+    if positions == nil, rows.chosen == nil { return all }
     var result: [Float] = []
-    for row in rows ?? Array(0..<all.count / width) {
+    for row in rows.chosen ?? Array(0..<all.count / rows.width) {
       if let positions {
-        for position in positions { result.append(all[row * width + position]) }
+        for position in positions { result.append(all[row * rows.width + position]) }
       } else {
-        result += all[row * width..<(row + 1) * width]
+        result += all[row * rows.width..<(row + 1) * rows.width]
       }
     }
     return result

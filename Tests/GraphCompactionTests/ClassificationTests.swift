@@ -14,7 +14,10 @@ struct ZeroCase: Sendable, CustomStringConvertible {
 
   var description: String { name }
 
-  init(_ name: String, _ outcome: Outcome, _ fixture: Fixture = .bert(), _ change: @escaping @Sendable (inout Tensors) -> Void) {
+  init(
+    _ name: String, _ outcome: Outcome, _ fixture: Fixture = .bert(),
+    _ change: @escaping @Sendable (inout Tensors) -> Void
+  ) {
     self.name = name
     self.outcome = outcome
     self.fixture = {
@@ -134,7 +137,9 @@ private let neuronCases: [ZeroCase] = [
   ZeroCase("must not fire: gate zero with a bias is linear", .live, Fixture.bert().with(.swiglu)) {
     $0.set("layer.0.gate", columns: 5..<6)
   },
-  ZeroCase("must not fire: up zero with a bias", .live, Fixture.bert().with(.swiglu)) { $0.set("layer.0.up", columns: 5..<6) },
+  ZeroCase("must not fire: up zero with a bias", .live, Fixture.bert().with(.swiglu)) {
+    $0.set("layer.0.up", columns: 5..<6)
+  },
   ZeroCase("gated: both zero with biases is constant", .constant, Fixture.bert().with(.swiglu)) {
     $0.set("layer.0.gate", columns: 5..<6)
     $0.set("layer.0.up", columns: 5..<6)
@@ -144,7 +149,11 @@ private let neuronCases: [ZeroCase] = [
 @Suite("Which units are dead")
 struct ClassificationTests {
   private func check(_ units: UnitPlan, _ unit: Int, _ expected: ZeroCase.Outcome) {
-    #expect(units.removed == { if case .dead(let rule) = expected { [RemovedUnit(index: unit, reason: .dead, rule: rule)] } else { [] } }())
+    #expect(
+      units.removed
+        == {
+          if case .dead(let rule) = expected { [RemovedUnit(index: unit, reason: .dead, rule: rule)] } else { [] }
+        }())
     #expect(units.constant == (expected == .constant ? [unit] : []))
     if expected == .void { #expect(units.void.contains(unit)) }
   }
@@ -174,7 +183,7 @@ struct ClassificationTests {
     fixture.tensors.set("layer.1.down", rows: 0..<3)
     let map = try DimensionMap(try fixture.graph())
     let mask = UnitMask(
-      heads: [keeping(4, without: [1, 2]), nil], feedForward: [nil, keeping(12, without: [2, 3])])
+      heads: [keeping(4, without: [1, 2]), nil], ffn: [nil, keeping(12, without: [2, 3])])
     let plan = try CompactionPlan.make(map, mask: mask)
     #expect(
       plan.layers[0].heads?.units.removed == [
@@ -198,7 +207,9 @@ struct ClassificationTests {
     #expect(throws: Never.self) { try CompactionPlan.make(map, mask: UnitMask(heads: [keeping(4, without: [1])])) }
   }
 
-  @Test("A matrix between two dimensions is read whole: no unit of the second is dead because its live rows were not looked at")
+  @Test(
+    "A matrix between two dimensions is read whole: no unit of the second is dead because its live rows were not looked at"
+  )
   func chained() throws {
     var tensors = Tensors()
     tensors.make("a", [8, 10])

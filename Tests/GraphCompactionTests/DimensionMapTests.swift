@@ -26,7 +26,9 @@ struct DimensionMapTests {
     #expect(map.pinned.map(\.size) == [16], "the hidden width")
   }
 
-  @Test("Grouped queries are a pair: groups own Q, K, V and O, queries Q and O only; rotation and q/k norms pin the head size")
+  @Test(
+    "Grouped queries are a pair: groups own Q, K, V and O, queries Q and O only; rotation and q/k norms pin the head size"
+  )
   func grouped() throws {
     let map = try map(.llama(layers: 2))
     for layer in map.layers {
@@ -91,12 +93,17 @@ struct DimensionMapTests {
     #expect(map.layers.first?.neurons?.size == 12)
   }
 
-  @Test("must not fire: neurons under a norm, an operator nobody described, a running sum, a softmax, or seen by the caller are pinned")
+  @Test(
+    "must not fire: neurons under a norm, an operator nobody described, a running sum, a softmax, or seen by the caller are pinned"
+  )
   func pinned() throws {
     var tensors = Tensors()
     tensors.make("inner", [12])
     let cases: [(PinReason, DimensionMap)] = [
-      (.norm, try feedForward { try $0.add("RMSNormalization", [$1, $0.initializer("inner", tensors.weight("inner"))]) }),
+      (
+        .norm,
+        try feedForward { try $0.add("RMSNormalization", [$1, $0.initializer("inner", tensors.weight("inner"))]) }
+      ),
       (.softmax, try feedForward { try $0.add("Softmax", [$1]) }),
       (.reduced, try feedForward { try $0.add("CumSum", [$1, $0.integerScalar(1)]) }),
       (.graphOutput, try feedForward(output: true) { try $0.add("Relu", [$1]) }),
@@ -118,7 +125,7 @@ struct DimensionMapTests {
     let map = try feedForward { try $0.add("Gather", [$1, $0.integers(Array(0..<12))], ["axis": .integer(1)]) }
     let uses = try #require(map.layers.first?.neurons?.uses)
     #expect(uses.map { map.graph.nodes[$0.slot.node].op.name } == ["Gather", "MatMul"])
-    let plan = try CompactionPlan.make(map, mask: UnitMask(feedForward: [keeping(12, without: [3])]))
+    let plan = try CompactionPlan.make(map, mask: UnitMask(ffn: [keeping(12, without: [3])]))
     let small = try plan.apply(to: map)
     #expect(small.extents("up") == [8, 12])
     #expect(small.extents("down") == [11, 8])
@@ -152,7 +159,8 @@ struct DimensionMapTests {
       let root = try b.add("Sqrt", [try b.add("Cast", [extent], ["to": .onnxType(.f32)])])
       let scores = try b.add("Div", [try b.add("MatMul", [parts[0], parts[1]]), computed ? root : b.scalar(2)])
       var y = try b.add("MatMul", [try b.add("Softmax", [scores]), parts[2]])
-      y = try b.add("Reshape", [try b.add("Transpose", [y], ["perm": .integers([0, 2, 1, 3])]), b.integers([0, 0, 8])])
+      y = try b.add(
+        "Reshape", [try b.add("Transpose", [y], ["perm": .integers([0, 2, 1, 3])]), b.integers([0, 0, 8])])
       y = try b.add("MatMul", [y, b.initializer("o", tensors.weight("o"))])
       b.output("y", try b.add("RMSNormalization", [y, b.initializer("norm", tensors.weight("norm"))]))
       return try DimensionMap(b.graph)

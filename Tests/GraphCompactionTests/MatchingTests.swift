@@ -14,7 +14,7 @@ struct MatchingTests {
       var random = SeededGenerator(state: seed &* 0x2545_F491)
       func list(_ count: Int) -> [Float] { (0..<count).map { _ in Bool.random(using: &random) ? 0 : 1 } }
       let mask = UnitMask(
-        heads: (0..<2).map { _ in list(fixture.heads) }, feedForward: (0..<2).map { _ in list(fixture.neurons) })
+        heads: (0..<2).map { _ in list(fixture.heads) }, ffn: (0..<2).map { _ in list(fixture.neurons) })
       for shape in [CompactionShape.ragged, .uniform] {
         let plan = try CompactionPlan.make(map, mask: mask, shape: shape)
         let small = try plan.apply(to: map)
@@ -34,7 +34,7 @@ struct MatchingTests {
     var fixture = Fixture.bert()
     for name in ["up", "up.bias"] { fixture.tensors.set("layer.0." + name, columns: 2..<6, to: 0.25) }
     let map = try DimensionMap(try fixture.graph())
-    let plan = try CompactionPlan.make(map, mask: UnitMask(feedForward: [keeping(12, without: [0, 2, 3])]))
+    let plan = try CompactionPlan.make(map, mask: UnitMask(ffn: [keeping(12, without: [0, 2, 3])]))
     let found = try CompactionPlan.matching(map, try plan.apply(to: map), pool: pool)
     #expect(found.layers[0].neurons?.kept == [1, 2, 3, 6, 7, 8, 9, 10, 11])
   }

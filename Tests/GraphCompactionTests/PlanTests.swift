@@ -24,14 +24,21 @@ struct PlanTests {
 
   @Test("Masks of another shape are refused with what was expected")
   func maskShape() throws {
-    #expect(code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [keeping(4, without: [1])])) } == "maskShape")
     #expect(
-      code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: Array(repeating: keeping(5, without: [1]), count: 3))) }
+      code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [keeping(4, without: [1])])) } == "maskShape")
+    #expect(
+      code {
+        _ = try CompactionPlan.make(bert, mask: UnitMask(heads: Array(repeating: keeping(5, without: [1]), count: 3)))
+      }
         == "maskShape")
     #expect(
-      code { _ = try CompactionPlan.make(bert, mask: UnitMask(feedForward: Array(repeating: [1], count: 3))) } == "maskShape")
-    #expect(code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, .nan, 1, 1]])) } == "maskValue")
-    #expect(code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, .infinity, 1, 1]])) } == "maskValue")
+      code { _ = try CompactionPlan.make(bert, mask: UnitMask(ffn: Array(repeating: [1], count: 3))) }
+        == "maskShape")
+    #expect(
+      code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, .nan, 1, 1]])) } == "maskValue")
+    #expect(
+      code { _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, .infinity, 1, 1]])) } == "maskValue"
+    )
     do {
       _ = try CompactionPlan.make(bert, mask: UnitMask(heads: [nil, nil, [1, 1]]))
       Issue.record("not refused")
@@ -40,9 +47,10 @@ struct PlanTests {
     }
   }
 
-  @Test("A mask that removes nearly everything, none of it zero, is taken for one turned round, unless it is insisted on")
+  @Test(
+    "A mask that removes nearly everything, none of it zero, is taken for one turned round, unless it is insisted on")
   func polarity() throws {
-    let mask = UnitMask(feedForward: Array(repeating: keeping(12, without: Array(1..<12)), count: 3))
+    let mask = UnitMask(ffn: Array(repeating: keeping(12, without: Array(1..<12)), count: 3))
     #expect(code { _ = try CompactionPlan.make(bert, mask: mask) } == "implausibleMask")
     let request = CompactionRequest(mask: mask, shape: .ragged, allowsNearlyEverything: true)
     let plan = try CompactionPlan(map: bert, request: request, rules: LoaderRules([]), pool: pool)
@@ -67,7 +75,8 @@ struct PlanTests {
     #expect(plan.layers[1].heads?.units.padded == [0])
     #expect(plan.counts == UnitCounts(requested: 4, removed: 3, declared: 3, padded: 1))
     #expect(code { _ = try CompactionPlan.make(bert, mask: mask, allowsPadding: false) } == "paddingNeeded")
-    let neurons = try CompactionPlan.make(bert, mask: UnitMask(feedForward: [nil, nil, keeping(12, without: Array(0..<12))]))
+    let neurons = try CompactionPlan.make(
+      bert, mask: UnitMask(ffn: [nil, nil, keeping(12, without: Array(0..<12))]))
     #expect(neurons.layers[2].neurons?.kept == [0])
     #expect(neurons.layers[2].neurons?.padded == [0])
   }
@@ -84,7 +93,8 @@ struct PlanTests {
     #expect(code { _ = try CompactionPlan.make(llama, mask: mask, allowsPadding: false) } == "unevenGroups")
   }
 
-  @Test("Groups may keep different queries as long as they keep equally many; whole groups go through their own mask too")
+  @Test(
+    "Groups may keep different queries as long as they keep equally many; whole groups go through their own mask too")
   func differentQueries() throws {
     let mask = UnitMask(heads: [keeping(8, without: [0, 3, 4]), nil], groups: [[1, 1, 1, 0], nil])
     let plan = try CompactionPlan.make(llama, mask: mask, allowsPadding: false)
@@ -99,18 +109,19 @@ struct PlanTests {
   func uniform() throws {
     let mask = UnitMask(
       heads: [keeping(4, without: [0, 1, 2]), keeping(4, without: [3]), nil],
-      feedForward: [keeping(12, without: [0, 1, 2, 3]), keeping(12, without: [11]), keeping(12, without: [4, 5])])
+      ffn: [keeping(12, without: [0, 1, 2, 3]), keeping(12, without: [11]), keeping(12, without: [4, 5])])
     let plan = try CompactionPlan.make(bert, mask: mask, shape: .uniform)
     #expect(plan.layers.map { $0.heads?.units.after } == [4, 4, 4])
     #expect(plan.layers.map { $0.heads?.units.padded } == [[0, 1, 2], [3], []])
     #expect(plan.layers.map { $0.neurons?.after } == [11, 11, 11])
     #expect(plan.layers.map { $0.neurons?.padded } == [[0, 1, 2], [], [4]])
-    #expect(code { _ = try CompactionPlan.make(bert, mask: mask, shape: .uniform, allowsPadding: false) } == "paddingNeeded")
+    #expect(
+      code { _ = try CompactionPlan.make(bert, mask: mask, shape: .uniform, allowsPadding: false) } == "paddingNeeded")
   }
 
   @Test("Counts are filled up to a multiple, at most to the original")
   func rounding() throws {
-    let mask = UnitMask(feedForward: [keeping(12, without: [0, 1, 2, 3, 4]), keeping(12, without: [0]), nil])
+    let mask = UnitMask(ffn: [keeping(12, without: [0, 1, 2, 3, 4]), keeping(12, without: [0]), nil])
     let plan = try CompactionPlan.make(bert, mask: mask, roundTo: 5)
     #expect(plan.layers.map { $0.neurons?.after } == [10, 12, 12])
     #expect(plan.layers.map { $0.neurons?.padded } == [[0, 1, 2], [0], []])
@@ -125,7 +136,7 @@ struct PlanTests {
   func auto() throws {
     let mask = UnitMask(
       heads: [keeping(4, without: [1]), nil, nil],
-      feedForward: [keeping(12, without: [0, 1]), keeping(12, without: [2]), keeping(12, without: [3])])
+      ffn: [keeping(12, without: [0, 1]), keeping(12, without: [2]), keeping(12, without: [3])])
     let rules = [transformers5, transformers4, unseen]
     let plan = try CompactionPlan.make(bert, mask: mask, shape: .auto, rules: rules)
     #expect(plan.target == transformers4)
@@ -138,7 +149,9 @@ struct PlanTests {
     #expect(five.layers.map { $0.heads?.units.after } == [4, 4, 4])
     #expect(five.layers.map { $0.heads?.units.padded } == [[1], [], []])
     #expect(five.loaders.map(\.loads) == [true, true, false])
-    #expect(code { _ = try CompactionPlan.make(bert, mask: mask, shape: .auto, rules: rules, loader: "nobody") } == "unknownLoader")
+    #expect(
+      code { _ = try CompactionPlan.make(bert, mask: mask, shape: .auto, rules: rules, loader: "nobody") }
+        == "unknownLoader")
     #expect(
       code {
         _ = try CompactionPlan.make(
@@ -154,7 +167,8 @@ struct PlanTests {
       loader: "transformers-5", carrier: "mistral", opens: true, heads: .uniform, feedForward: .uniform)
     let plan = try CompactionPlan.make(llama, mask: mask, shape: .auto, rules: [own, carrier])
     #expect(plan.layers.map { $0.heads?.units.after } == [8, 8], "6 does not divide 16, 8 does")
-    let retargeted = try CompactionPlan.make(llama, mask: mask, shape: .auto, rules: [own, carrier], allowsRetarget: true)
+    let retargeted = try CompactionPlan.make(
+      llama, mask: mask, shape: .auto, rules: [own, carrier], allowsRetarget: true)
     #expect(retargeted.layers.map { $0.heads?.keptGroups } == [[1, 2, 3], [0, 1, 2]])
     #expect(retargeted.target?.carrier == "mistral")
     #expect(retargeted.loaders.map(\.loads) == [false, true])

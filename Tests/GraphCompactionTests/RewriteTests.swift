@@ -41,7 +41,7 @@ struct RewriteTests {
     }
     return UnitMask(
       heads: (0..<fixture.layers).map { _ in list(fixture.heads) },
-      feedForward: (0..<fixture.layers).map { _ in list(fixture.neurons) })
+      ffn: (0..<fixture.layers).map { _ in list(fixture.neurons) })
   }
 
   @Test("Random masks, exactly, in every shape", arguments: architectures)
@@ -66,7 +66,9 @@ struct RewriteTests {
           let after = try #require(result.values[point.value])
           let (wide, narrow) = (try #require(before.shape.last), try #require(after.shape.last))
           #expect(narrow == point.positions.count && narrow == point.units.count)
-          let kept = (0..<before.data.count / wide).flatMap { row in point.positions.map { before.data[row * wide + $0] } }
+          let kept = (0..<before.data.count / wide).flatMap { row in
+            point.positions.map { before.data[row * wide + $0] }
+          }
           #expect(kept == after.data, "seed \(seed), layer \(point.layer), \(point.kind)")
         }
         let again = try CompactionPlan.make(try DimensionMap(small), mask: nil)
@@ -92,7 +94,9 @@ struct RewriteTests {
       let size = fixture.size
       for _ in 0..<24 {
         let layer = "layer.\(Int.random(in: 0..<fixture.layers, using: &random))."
-        let names = ["q", "k", "v", "qkv", "o", "gate", "up", "gateup", "down"].filter { fixture.tensors.table[layer + $0] != nil }
+        let names = ["q", "k", "v", "qkv", "o", "gate", "up", "gateup", "down"].filter {
+          fixture.tensors.table[layer + $0] != nil
+        }
         let name = layer + (names.randomElement(using: &random) ?? "o")
         guard let shape = fixture.tensors.table[name]?.shape else { continue }
         if name.hasSuffix(".o") || name.hasSuffix("down") {
@@ -151,7 +155,7 @@ struct RewriteTests {
       var fixture = Fixture.bert()
       fixture.tensors.stored = stored
       let map = try DimensionMap(try fixture.graph())
-      let mask = UnitMask(heads: [[1, 0.7, 0, 1]], feedForward: [[0.3] + keeping(11, without: [4])])
+      let mask = UnitMask(heads: [[1, 0.7, 0, 1]], ffn: [[0.3] + keeping(11, without: [4])])
       let plan = try CompactionPlan.make(map, mask: mask)
       #expect(plan.layers[0].heads?.units.rescaled == [1: 0.7])
       #expect(plan.counts.rescaled == 2)
@@ -162,11 +166,14 @@ struct RewriteTests {
       let stays = try weight.cast(to: stored).cast(to: .f32).floats()
       #expect(try weight.floats() == stays, "values are representable in \(stored)")
       let old = try map.graph.numbers("layer.0.o")
-      #expect(try #require(weight.floats()[64...].first) == Weight.floats([try #require(old?[64]) * 0.7], shape: [1]).cast(to: stored).cast(to: .f32).floats()[0])
+      #expect(
+        try #require(weight.floats()[64...].first)
+          == Weight.floats([try #require(old?[64]) * 0.7], shape: [1]).cast(to: stored).cast(to: .f32).floats()[0])
     }
   }
 
-  @Test("A tensor that two layers share is copied where they are cut differently, and stays one where they are cut alike")
+  @Test(
+    "A tensor that two layers share is copied where they are cut differently, and stays one where they are cut alike")
   func shared() throws {
     var fixture = Fixture.bert(layers: 2)
     let same = fixture.tensors.table["layer.0.down"]
@@ -189,7 +196,7 @@ struct RewriteTests {
     b.output("y", try #require(base.outputs.first.flatMap { ids[$0] }))
     let map = try DimensionMap(b.graph)
     func small(_ first: [Int], _ second: [Int]) throws -> Graph {
-      let mask = UnitMask(feedForward: [keeping(12, without: first), keeping(12, without: second)])
+      let mask = UnitMask(ffn: [keeping(12, without: first), keeping(12, without: second)])
       let small = try CompactionPlan.make(map, mask: mask).apply(to: map)
       try small.validate()
       #expect(try small.output(fixture.inputs()) == map.maskedGraph(mask).output(fixture.inputs()))

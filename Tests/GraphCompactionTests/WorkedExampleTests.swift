@@ -71,7 +71,8 @@ struct WorkedExampleTests {
     #expect(map.layers.first?.heads?.count == 4)
   }
 
-  @Test("Head 2 with zero values is dead and 24 of 32 columns stay; the four reshapes get new constants and the FFN none")
+  @Test(
+    "Head 2 with zero values is dead and 24 of 32 columns stay; the four reshapes get new constants and the FFN none")
   func cut() throws {
     var block = ExportedBlock()
     block.tensors.set("v", columns: 16..<24)

@@ -31,7 +31,8 @@ struct InputTests {
     let executor = try executor()
     #expect(
       try sameBits(
-        executor.run(inputs: narrow)["last_hidden_state"], executor.run(inputs: ids([3, 4], [1, 2]))["last_hidden_state"]))
+        executor.run(inputs: narrow)["last_hidden_state"],
+        executor.run(inputs: ids([3, 4], [1, 2]))["last_hidden_state"]))
   }
 
   @Test("A missing input is named")

@@ -134,7 +134,9 @@ struct ExportTests {
     return cut
   }
 
-  @Test("groups cut from Llama-like models become counts with an explicit head_dim", arguments: ["llama-grouped", "llama-grouped-5", "mistral-window", "qwen2", "qwen2-5", "qwen3", "qwen3-5"])
+  @Test(
+    "groups cut from Llama-like models become counts with an explicit head_dim",
+    arguments: ["llama-grouped", "llama-grouped-5", "mistral-window", "qwen2", "qwen2-5", "qwen3", "qwen3-5"])
   func groups(_ name: String) throws {
     let model = try dense(name)
     let exported = try withoutFirstGroup(model).exported()
@@ -143,7 +145,9 @@ struct ExportTests {
     #expect(exported.config["num_attention_heads"]?.intValue == before.heads - ratio)
     #expect(exported.config["num_key_value_heads"]?.intValue == before.keyValueHeads - 1)
     #expect(exported.config["head_dim"]?.intValue == before.headDim)
-    #expect(exported.changedKeys(model.config).subtracting(["num_attention_heads", "num_key_value_heads", "head_dim"]).isEmpty)
+    #expect(
+      exported.changedKeys(model.config).subtracting(["num_attention_heads", "num_key_value_heads", "head_dim"]).isEmpty
+    )
     let keys = try #require(exported.config.objectValue).keys
     #expect(keys == keys.sorted(), "a new key goes to its place")
     for tensor in exported.tensors { #expect(tensor.weight.sourceSlice != nil, "\(tensor.name)") }
@@ -163,7 +167,9 @@ struct ExportTests {
     #expect(again.graph.nodes.map(\.op) == model.graph.nodes.map(\.op))
   }
 
-  @Test("Llama and Qwen2 are written as Seed-OSS with every bias switch explicit", arguments: ["llama-grouped", "llama-biases-5", "qwen2"])
+  @Test(
+    "Llama and Qwen2 are written as Seed-OSS with every bias switch explicit",
+    arguments: ["llama-grouped", "llama-biases-5", "qwen2"])
   func seedCarrier(_ name: String) throws {
     let model = try dense(name)
     let exported = try HandCut(model).exported(carrier: "seed_oss")
@@ -174,7 +180,9 @@ struct ExportTests {
     #expect(again.graph.nodes.map(\.op) == model.graph.nodes.map(\.op))
   }
 
-  @Test("a class that cannot hold the function is no carrier", arguments: [("llama-biases-5", "mistral"), ("bert-plain", "mistral"), ("qwen3", "seed_oss")])
+  @Test(
+    "a class that cannot hold the function is no carrier",
+    arguments: [("llama-biases-5", "mistral"), ("bert-plain", "mistral"), ("qwen3", "seed_oss")])
   func wrongCarrier(_ name: String, _ carrier: String) throws {
     let cut = HandCut(try dense(name))
     let error = #expect(throws: FormatError.self) { try cut.exported(carrier: carrier) }
@@ -205,7 +213,9 @@ struct LoaderRuleTests {
     try #require(dense(name).loaderRules.rows.first { $0.loader == loader && $0.carrier == carrier })
   }
 
-  @Test("every model has a row for every loader", arguments: ["bert-plain", "distilbert-plain", "gpt2-lm", "llama-grouped", "mistral-window", "qwen2", "qwen3"])
+  @Test(
+    "every model has a row for every loader",
+    arguments: ["bert-plain", "distilbert-plain", "gpt2-lm", "llama-grouped", "mistral-window", "qwen2", "qwen3"])
   func everyLoader(_ name: String) throws {
     let loaders = Set(try dense(name).loaderRules.rows.map(\.loader))
     #expect(loaders == ["transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm"])

@@ -55,7 +55,8 @@ struct SmallModel {
     config: [
       "architectures": ["LlamaForCausalLM"], "head_dim": 16, "hidden_size": 8, "intermediate_size": 6,
       "max_position_embeddings": 16, "model_type": "llama", "num_attention_heads": 2, "num_hidden_layers": 1,
-      "num_key_value_heads": 1, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true, "vocab_size": 5,
+      "num_key_value_heads": 1, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "tie_word_embeddings": true,
+      "vocab_size": 5,
     ],
     shapes: [
       ("model.embed_tokens.weight", [5, 8]), ("model.layers.0.input_layernorm.weight", [8]),

@@ -8,11 +8,13 @@ import Testing
 
 @Suite("Graphs compute what PyTorch computes in double precision")
 struct GoldenRunTests {
-  /// Largest difference allowed, as a part of the largest number of the reference: the reference is rounded nowhere, the graph
-  /// computes in single precision, and the models have at most 4 layers.
+  /// Largest difference allowed, as a part of the largest number of the reference: the reference is rounded nowhere,
+  /// the graph computes in single precision, and the models have at most 4 layers.
   static let tolerance = 2e-4
 
-  @Test("every hidden state and output at valid places", arguments: GoldenCase.all.filter { $0.path("expected") != nil && $0.path("masked") != nil })
+  @Test(
+    "every hidden state and output at valid places",
+    arguments: GoldenCase.all.filter { $0.path("expected") != nil && $0.path("masked") != nil })
   func agrees(_ entry: GoldenCase) throws {
     let model = try HuggingFaceFolder(at: #require(entry.path("masked"))).model()
     let inputs = try Checkpoint(at: #require(entry.path("inputs")))
@@ -28,7 +30,8 @@ struct GoldenRunTests {
       let reference = try Tensor(reading: expected.weight(tensor))
       let result = try #require(results[tensor.name], "\(tensor.name)")
       #expect(result.extents == reference.extents)
-      let (difference, scale) = compare(result.floats(), reference.doubles(), valid, isPerToken: isPerToken(tensor.name, entry))
+      let (difference, scale) = compare(
+        result.floats(), reference.doubles(), valid, isPerToken: isPerToken(tensor.name, entry))
       #expect(difference <= Self.tolerance * scale, "\(tensor.name): \(difference) of \(scale)")
     }
   }

@@ -23,7 +23,8 @@ struct RotaryTests {
         0.0010000000474974513, 0.0003162277862429619,
       ]),
     Case(
-      testDescription: "default, transformers 5", config: ["rope_parameters": ["rope_theta": 500000.0, "rope_type": "default"]],
+      testDescription: "default, transformers 5",
+      config: ["rope_parameters": ["rope_theta": 500000.0, "rope_type": "default"]],
       frequencies: [
         1.0, 0.193922758102417, 0.03760603070259094, 0.00729266507551074, 0.001414213445968926, 0.00027424818836152554,
         5.3182957344688475e-05, 1.0313385246263351e-05,
@@ -113,7 +114,8 @@ struct RotaryTests {
   func longRope() throws {
     let scaling: JSONValue = [
       "rope_type": "longrope", "factor": 4.0, "original_max_position_embeddings": 32,
-      "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7], "long_factor": [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5],
+      "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7],
+      "long_factor": [2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5],
     ]
     expectClose(
       try angles(scaling, positions: 32, length: 128),

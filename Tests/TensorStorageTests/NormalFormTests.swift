@@ -57,6 +57,25 @@ struct NormalFormTests {
     #expect(slice?.kept == [nil, [0, 2, 16, 18, 32, 34]])
   }
 
+  @Test("Slices that differ across the joined axis stay apart")
+  func differentSlicesStayApart() throws {
+    let matrix = Weight.stored(try temporaryFile((0..<16).map { UInt8($0) }), byteOffset: 0, type: .u8, shape: [4, 4])
+    let joined = Weight.concatenated(
+      [matrix.keeping([0], axis: 0).keeping([0, 1], axis: 1), matrix.keeping([1], axis: 0).keeping([2, 3], axis: 1)],
+      axis: 0)
+    #expect(joined.sourceSlice == nil)
+    #expect(try joined.bytes() == [0, 1, 6, 7])
+  }
+
+  @Test("A list that is no product of the merged axes' lists stays outside of the reshape")
+  func unorderedListsStayOutside() throws {
+    let merged = Weight.stored(try temporaryFile([0, 1, 2, 3, 4, 5]), byteOffset: 0, type: .u8, shape: [2, 3]).reshaped(
+      [6])
+    #expect(try merged.keeping([0, 4, 3, 1], axis: 0).bytes() == [0, 4, 3, 1])
+    #expect(try merged.keeping([0, 4], axis: 0).keeping([1], axis: 0).bytes() == [4])
+    #expect(merged.keeping([3, 4, 0, 1], axis: 0).reshaped([2, 2]).sourceSlice?.kept == [[1, 0], [0, 1]])
+  }
+
   @Test("Keeping everything in order changes nothing; lists compose")
   func keepsCompose() {
     #expect(stored().keeping(Array(0..<64), axis: 0) == stored())
@@ -103,6 +122,7 @@ struct NormalFormTests {
       stored().multiplied(by: mask).keeping([0, 1], axis: 1).description.contains("product of (keep(axis 1: 2 of 32)"))
     let narrow = stored(.bf16)
     #expect(narrow.cast(to: .f32).multiplied(by: mask).cast(to: .bf16) == narrow.multiplied(by: mask))
+    #expect(stored(.u8).cast(to: .f32).multiplied(by: mask).cast(to: .u8).description.hasPrefix("cast(U8) of product"))
   }
 
   @Test("Padding is a concatenation that a keep can drop again")

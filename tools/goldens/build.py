@@ -16,7 +16,7 @@ from .files import read, write
 from .layout import Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BUFFERS = ("position_ids", "attn.bias", "attn.masked_bias", "inv_freq")
+BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", "inv_freq")
 
 
 def generator(*names):

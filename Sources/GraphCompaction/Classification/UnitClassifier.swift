@@ -42,7 +42,8 @@ struct UnitClassifier {
     let positions = AxisPositions(table: map.relations.table, keep: keep)
     let gates = map.layers.map { $0.neurons.flatMap { FeedForwardGate($0, in: map) } }
     let analysis = try ZeroAnalysis(
-      graph, nodes: wanted, unknownResults: sumsIntoTheRest(), keeping: Set(gates.compactMap { $0 }.flatMap { [$0.gate, $0.linear] }),
+      graph, nodes: wanted, unknownResults: sumsIntoTheRest(),
+      keeping: Set(gates.compactMap { $0 }.flatMap { [$0.gate, $0.linear] }),
       pool: pool)
     let terms = Dictionary(analysis.contractions.map { ($0.node, $0) }, uniquingKeysWith: { first, _ in first })
 
@@ -123,7 +124,9 @@ struct UnitClassifier {
     var result: Set<Int> = []
     var live: Set<Int> = []
     for (place, found) in state.states.enumerated() {
-      guard let unit = UnitSet.neurons(dimension).unit(at: kept[place % kept.count], of: axis, positions.table) else { continue }
+      guard let unit = UnitSet.neurons(dimension).unit(at: kept[place % kept.count], of: axis, positions.table) else {
+        continue
+      }
       if found == .zero { result.insert(unit) } else { live.insert(unit) }
     }
     return result.subtracting(live)

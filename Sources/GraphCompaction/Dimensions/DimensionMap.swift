@@ -153,7 +153,9 @@ public struct DimensionMap: Sendable {
         relations.operandAxes[NodeSlot(node: contraction.node, slot: right)] == nil
       else { return false }
       return graph.nodes[contraction.node].outputs.contains { output in
-        (output.flatMap { relations.valueAxes[$0] } ?? []).joined().contains { relations.table.leaves($0).contains(leaf) }
+        (output.flatMap { relations.valueAxes[$0] } ?? []).joined().contains {
+          relations.table.leaves($0).contains(leaf)
+        }
       }
     }
   }
@@ -164,7 +166,9 @@ public struct DimensionMap: Sendable {
       (relations.axes(of: slot, in: graph) ?? []).joined().contains { relations.table.leaves($0).contains(leaf) }
     }
     return relations.contractions.contains { contraction in
-      guard case .input(let left, _) = contraction.left, case .input(let right, _) = contraction.right else { return false }
+      guard case .input(let left, _) = contraction.left, case .input(let right, _) = contraction.right else {
+        return false
+      }
       let queries = NodeSlot(node: contraction.node, slot: left)
       let keys = NodeSlot(node: contraction.node, slot: right)
       guard relations.operandAxes[queries] == nil, relations.operandAxes[keys] == nil else { return false }

@@ -55,7 +55,9 @@ extension DimensionMap {
     if units.isEmpty, factors.isEmpty { return }
     let table = relations.table
     for contraction in set.contractions {
-      guard let consumer = consumer(contraction), let extent = table.size(of: contraction.axis)?.constant else { continue }
+      guard let consumer = consumer(contraction), let extent = table.size(of: contraction.axis)?.constant else {
+        continue
+      }
       var change = ConsumerChange(axis: consumer.axis)
       for position in 0..<extent {
         guard let unit = set.unit(at: position, of: contraction.axis, table) else { continue }

@@ -9,18 +9,18 @@ public struct UnitMask: Sendable, Hashable {
   /// A number for each key/value head of each layer; 0 removes all of its query heads.
   public var groups: [[Float]?]
   /// A number for each feed-forward neuron of each layer.
-  public var feedForward: [[Float]?]
+  public var ffn: [[Float]?]
 
   /// Creates a mask; it is checked against a model when it is used.
-  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], feedForward: [[Float]?] = []) {
+  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], ffn: [[Float]?] = []) {
     self.heads = heads
     self.groups = groups
-    self.feedForward = feedForward
+    self.ffn = ffn
   }
 
   /// Whether every unit is kept as it is.
   public var keepsEverything: Bool {
-    (heads + groups + feedForward).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
+    (heads + groups + ffn).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
   }
 }
 
@@ -43,7 +43,8 @@ extension UnitMask {
   ///   `notRemovable` when a layer without removable units is not kept whole.
   func wishes(for map: DimensionMap) throws(CompactionError) -> [LayerWish] {
     var wishes = Array(repeating: LayerWish(), count: map.layers.count)
-    for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", feedForward)] where !lists.isEmpty {
+    for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", ffn)]
+    where !lists.isEmpty {
       guard lists.count == map.layers.count else {
         throw CompactionError(
           .maskShape, subject: .option(name), expected: "\(map.layers.count) layers", found: "\(lists.count)")
@@ -52,7 +53,8 @@ extension UnitMask {
         guard let list else { continue }
         if let bad = list.firstIndex(where: { !$0.isFinite }) {
           throw CompactionError(
-            .maskValue, subject: .option("\(name)[\(layer)][\(bad)]"), expected: "a finite number", found: "\(list[bad])")
+            .maskValue, subject: .option("\(name)[\(layer)][\(bad)]"), expected: "a finite number",
+            found: "\(list[bad])")
         }
         try apply(list, name, to: &wishes[layer], map.layers[layer])
       }
@@ -63,12 +65,14 @@ extension UnitMask {
   private func apply(
     _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits
   ) throws(CompactionError) {
-    let width = name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
+    let width =
+      name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
     guard let width else {
       if list.allSatisfy({ $0 == 1 }) { return }
       throw CompactionError(
         .notRemovable, subject: .layer(layer.index), expected: "\(name) to keep everything there",
-        found: "a mask that removes or scales units", remedy: "keep this layer whole; `inspect` names what holds its units")
+        found: "a mask that removes or scales units",
+        remedy: "keep this layer whole; `inspect` names what holds its units")
     }
     guard list.count == width else {
       throw CompactionError(

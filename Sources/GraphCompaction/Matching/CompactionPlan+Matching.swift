@@ -28,7 +28,8 @@ extension CompactionPlan {
       }
       if let heads = layer.heads {
         let (kept, padded) = try matching.match(.heads(heads), layer.index)
-        plan.heads = HeadPlan(units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
+        plan.heads = HeadPlan(
+          units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
       }
       layers.append(plan)
     }
@@ -56,6 +57,12 @@ private struct UnitMatching {
     }
   }
 
+  /// Whether all elements at each position along an axis are +0.
+  private func zeroPositions(_ weight: Weight, along axis: Int) throws -> [Bool] {
+    let zero = Weight.zeros(type: .f32, shape: weight.shape)
+    return zip(try weight.digests(along: axis), try zero.digests(along: axis)).map(==)
+  }
+
   func match(_ set: UnitSet, _ layer: Int) throws -> (kept: [Int], padded: [Int]) {
     let (outer, inner) = sizes(of: set)
     guard let counts = counts(of: set, outer, inner) else {
@@ -71,14 +78,22 @@ private struct UnitMatching {
     var old = Digests()
     var new = Digests()
     var readers: [Int: Bool] = [:]
-    for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: { ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis) }) {
-      guard let (before, after) = weights(use), let axis = map.relations.operandAxes[use.slot]?[use.axis] else { continue }
+    var originalReaders: [Int: Bool] = [:]
+    for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: {
+      ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis)
+    }) {
+      guard let (before, after) = weights(use), let axis = map.relations.operandAxes[use.slot]?[use.axis] else {
+        continue
+      }
       let places = positions.positions(axis) ?? []
       if sums.contains(use.slot.node) {
-        let zero = Weight.zeros(type: .f32, shape: after.shape)
-        for (place, isZero) in zip(try after.digests(along: use.axis), try zero.digests(along: use.axis)).map(==).enumerated() {
+        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() {
           guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
           readers[unit] = (readers[unit] ?? true) && isZero
+        }
+        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() {
+          guard let unit = set.unit(at: place, of: axis, map.relations.table) else { continue }
+          originalReaders[unit] = (originalReaders[unit] ?? true) && isZero
         }
         continue
       }
@@ -105,12 +120,13 @@ private struct UnitMatching {
       }
       guard let found else {
         throw CompactionError(
-          .noMatch, subject: .layer(layer), expected: "the weights of unit \(group * counts.inner) among the original's",
+          .noMatch, subject: .layer(layer),
+          expected: "the weights of unit \(group * counts.inner) among the original's",
           found: "no equal ones")
       }
       for (query, index) in found.enumerated() {
         kept.append(index)
-        if readers[group * inner + query] ?? false { padded.append(index) }
+        if readers[group * inner + query] ?? false, originalReaders[index] != true { padded.append(index) }
       }
     }
     return (kept, padded)
@@ -145,7 +161,9 @@ private struct UnitMatching {
     for ratio in 1...inner {
       for count in 1...outer {
         var keep = KeepTable()
-        for dimension in set.dimensions { keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? ratio : count)) }
+        for dimension in set.dimensions {
+          keep.kept[dimension.factor] = Array(0..<(dimension.kind == .queries ? ratio : count))
+        }
         let positions = AxisPositions(table: table, keep: keep)
         let fits = uses.allSatisfy { use in
           guard let axis = map.relations.operandAxes[use.slot]?[use.axis] else { return false }

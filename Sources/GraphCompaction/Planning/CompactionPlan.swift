@@ -176,7 +176,9 @@ public struct CompactionPlan: Sendable, Hashable {
   private static func notFinite(_ unit: String, _ layer: Int) -> CompactionError {
     CompactionError(
       .notFinite, subject: .layer(layer), expected: "finite weights in \(unit)", found: "NaN or infinity",
-      remedy: "zero times that is not a number, so the masked model has no finite output; repair the checkpoint or keep the unit")
+      remedy:
+        "zero times that is not a number, so the masked model has no finite output; repair the checkpoint or keep the unit"
+    )
   }
 
   /// Masks with 1 for units to remove exist; turned round, they remove nearly everything.
@@ -188,7 +190,8 @@ public struct CompactionPlan: Sendable, Hashable {
     guard total > 8, units.count * 10 >= total * 9, units.allSatisfy({ $0.reason == .declared }) else { return }
     throw CompactionError(
       .implausibleMask, subject: .option(name), expected: "1 for each unit that is kept",
-      found: "a mask that removes \(units.count) of \(total) units", remedy: "turn the mask round if 1 means remove in it")
+      found: "a mask that removes \(units.count) of \(total) units",
+      remedy: "turn the mask round if 1 means remove in it")
   }
 }
 

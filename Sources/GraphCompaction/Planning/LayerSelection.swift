@@ -79,7 +79,8 @@ struct LayerSelection {
     if capability == .perLayer { return nil }
     let present = layers.compactMap(\.heads)
     guard let first = present.first else { return nil }
-    guard present.allSatisfy({ $0.groupCount == first.groupCount && $0.queriesPerGroup == first.queriesPerGroup }) else {
+    guard present.allSatisfy({ $0.groupCount == first.groupCount && $0.queriesPerGroup == first.queriesPerGroup })
+    else {
       throw CompactionError(
         .layersDiffer, subject: .option("heads"), expected: "one count in all layers",
         found: present.map { "\($0.count)" }.joined(separator: ", "), remedy: "ask for --shape ragged")
@@ -93,7 +94,8 @@ struct LayerSelection {
     for count in groups...whole.groups where total % (count * queries) == 0 { return (count, queries) }
     var best = whole
     for count in groups...whole.groups {
-      for ratio in queries...whole.queries where total % (count * ratio) == 0 && count * ratio < best.groups * best.queries {
+      for ratio in queries...whole.queries
+      where total % (count * ratio) == 0 && count * ratio < best.groups * best.queries {
         best = (count, ratio)
       }
     }

@@ -39,7 +39,8 @@ extension CompactionPlan {
     let table = map.relations.table
     var result: [ComparisonPoint] = []
     for contraction in set.contractions {
-      guard let (value, axis) = map.activation(contraction), let extent = table.size(of: contraction.axis)?.constant else {
+      guard let (value, axis) = map.activation(contraction), let extent = table.size(of: contraction.axis)?.constant
+      else {
         continue
       }
       var point = ComparisonPoint(layer: layer, kind: kind, value: value, axis: axis, positions: [], units: [])

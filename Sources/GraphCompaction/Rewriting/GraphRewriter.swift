@@ -94,7 +94,8 @@ struct GraphRewriter {
       let onlyRows = cut.kept.dropFirst().allSatisfy { $0 == nil } && rowBits % 8 == 0
       guard onlyRows, cut.changes.isEmpty else {
         throw CompactionError(
-          .notExpressible, subject: .tensor(name), expected: "whole rows", found: "a cut through packed \(weight.type) elements")
+          .notExpressible, subject: .tensor(name), expected: "whole rows",
+          found: "a cut through packed \(weight.type) elements")
       }
     }
     var result = weight
@@ -104,7 +105,8 @@ struct GraphRewriter {
       let stored = weight.storedType
       guard stored.isFloatingPoint, stored.byteCount != nil, stored != .f8e8m0 else {
         throw CompactionError(
-          .notExpressible, subject: .tensor(name), expected: "a floating-point type", found: "a factor on \(stored) elements")
+          .notExpressible, subject: .tensor(name), expected: "a floating-point type",
+          found: "a factor on \(stored) elements")
       }
       var extents = Array(repeating: 1, count: weight.shape.rank)
       extents[change.axis] = weight.shape[change.axis]
@@ -158,7 +160,9 @@ struct GraphRewriter {
       newOutputs: old.outputs.map { $0.flatMap { newShape(map.axes($0)) } },
       elements: inference.elements(of: node, in: graph),
       keptPositions: { slot, axis in
-        guard slotAxes.indices.contains(slot), let axes = slotAxes[slot], axes.indices.contains(axis) else { return nil }
+        guard slotAxes.indices.contains(slot), let axes = slotAxes[slot], axes.indices.contains(axis) else {
+          return nil
+        }
         return positions.positions(axes[axis])
       })
     try OperatorRegistry.find(node.op).adapt(&context)

@@ -6,7 +6,11 @@ import TensorStorage
 /// Attention over heads. Operands are read where they lie, as a projection wrote them; the result lies in memory as
 /// `[batch, queries, heads, size]`, so that joining the heads again is no copy.
 func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
-  let (q, k, v) = (try context.floatTensor(0), try context.floatTensor(1), try context.floatTensor(2))
+  let (q, k, v) = (try context.tensor(0), try context.tensor(1), try context.tensor(2))
+  guard q.type == .f32 || q.type == .f64, k.type == q.type, v.type == q.type else {
+    throw context.failure(
+      .typeMismatch, expected: "F32 or F64 in Q, K and V", found: "\(q.type), \(k.type) and \(v.type)")
+  }
   guard q.rank == 4, k.rank == 4, v.rank == 4, context.node.outputs.count == 1, context.operands.count <= 4 else {
     throw context.failure(
       .unsupported, expected: "three operands of rank 4 and one result, without a cache",
@@ -14,7 +18,8 @@ func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
   }
   let (batch, heads, queries, size) = (q.extents[0], q.extents[1], q.extents[2], q.extents[3])
   let (groups, keys, width) = (k.extents[1], k.extents[2], v.extents[3])
-  guard k.extents[0] == batch, v.extents[0] == batch, v.extents[1] == groups, v.extents[2] == keys, k.extents[3] == size,
+  guard k.extents[0] == batch, v.extents[0] == batch, v.extents[1] == groups, v.extents[2] == keys,
+    k.extents[3] == size,
     groups > 0 ? heads % groups == 0 : heads == 0
   else {
     throw context.failure(
@@ -22,6 +27,10 @@ func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
       found: "\(q.extents), \(k.extents), \(v.extents)")
   }
   let memory = context.memory
+  let mask = try context.optionalTensor(3).map {
+    try attentionMask($0, [batch, heads, queries, keys], q.type, context)
+  }
+  if q.type == .f64 { return try doubleAttention(q, k, v, mask, context) }
   let result = try memory.tensor(.f32, [batch, queries, heads, width]).transposed([0, 2, 1, 3])
   if result.extents.contains(0) { return result }
   let scale = context.node.float("scale") ?? 1 / Float(size).squareRoot()
@@ -30,7 +39,6 @@ func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
     valueDimension: width, scale: scale)
   attention.softcap = context.node.float("softcap") ?? 0
   if context.node.integer("is_causal", default: 0) != 0 { attention.causalOffset = 0 }
-  let mask = try context.optionalTensor(3).map { try attentionMask($0, [batch, heads, queries, keys], context) }
   switch mask?.type {
   case .bool?: attention.mask = mask.map { HeadsView(of: $0, UInt8.self) }
   case .f32?: attention.bias = mask.map { HeadsView(of: $0, Float.self) }
@@ -49,9 +57,11 @@ func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
 }
 
 /// A mask as a view `[batch, heads, queries, keys]` whose keys are neighbours.
-private func attentionMask(_ mask: Tensor, _ scores: [Int], _ context: EvaluationContext) throws -> Tensor {
-  guard mask.type == .bool || mask.type == .f32 else {
-    throw context.failure(.typeMismatch, expected: "a mask of BOOL or F32", found: "\(mask.type)")
+private func attentionMask(
+  _ mask: Tensor, _ scores: [Int], _ type: ElementType, _ context: EvaluationContext
+) throws -> Tensor {
+  guard mask.type == .bool || mask.type == type else {
+    throw context.failure(.typeMismatch, expected: "a mask of BOOL or \(type)", found: "\(mask.type)")
   }
   guard mask.rank <= 4, try context.broadcast([mask.extents, scores]) == scores else {
     throw context.failure(expected: "a mask that broadcasts to \(scores)", found: "\(mask.extents)")
@@ -72,81 +82,4 @@ extension HeadsView {
       base: tensor.pointer(type), batchStride: tensor.strides[0], headStride: tensor.strides[1],
       positionStride: tensor.strides[2])
   }
-}
-
-/// Rotates pairs of each head's elements; the result lies in memory as the operand does.
-func evaluateRotaryEmbedding(_ context: EvaluationContext) throws -> Tensor {
-  let x = try context.floatTensor(0)
-  guard x.rank == 4 else {
-    throw context.failure(.unsupported, expected: "an operand of rank 4", found: "\(x.extents)")
-  }
-  let memory = context.memory
-  let (batch, heads, places, size) = (x.extents[0], x.extents[1], x.extents[2], x.extents[3])
-  let cosines = try angles(1, batch, places, context)
-  let sines = try angles(2, batch, places, context)
-  let half = cosines.extents[2]
-  let turned = context.node.integer("rotary_embedding_dim", default: 0)
-  guard sines.extents == cosines.extents, 2 * half == (turned == 0 ? size : turned), 2 * half <= size else {
-    throw context.failure(
-      expected: "as many cosines and sines as pairs of \(turned == 0 ? size : turned) elements",
-      found: "\(cosines.extents) and \(sines.extents)")
-  }
-  let byPosition = x.strides[1] < x.strides[2]
-  let result =
-    byPosition
-    ? try memory.tensor(.f32, [batch, places, heads, size]).transposed([0, 2, 1, 3]) : try memory.tensor(.f32, x.extents)
-  if result.extents.contains(0) { return result }
-  let source = x.strides[3] == 1 || size == 1 ? x : x.contiguous(memory)
-  nonisolated(unsafe) let from = source.pointer(Float.self)
-  nonisolated(unsafe) let to = result.written(Float.self)
-  nonisolated(unsafe) let cosine = cosines.pointer(Float.self)
-  nonisolated(unsafe) let sine = sines.pointer(Float.self)
-  let interleaved = context.node.integer("interleaved", default: 0) != 0
-  forEachStep(batch * heads, size: places * size, context.pool) { step in
-    let (sequence, head) = step.quotientAndRemainder(dividingBy: heads)
-    let angle = sequence * cosines.strides[0]
-    Kernels.rotary(
-      MatrixView(
-        base: from + sequence * source.strides[0] + head * source.strides[1], rows: places, columns: size,
-        rowStride: source.strides[2]),
-      cosines: MatrixView(base: cosine + angle, rows: places, columns: half, rowStride: half),
-      sines: MatrixView(base: sine + angle, rows: places, columns: half, rowStride: half), interleaved: interleaved,
-      into: MutableMatrixView(
-        base: to + sequence * result.strides[0] + head * result.strides[1], rows: places, columns: size,
-        rowStride: result.strides[2]))
-  }
-  withExtendedLifetime((source, cosines, sines)) {}
-  return result
-}
-
-/// The cosines or sines as `[batch, places, half]`, each sequence's rows dense.
-private func angles(_ slot: Int, _ batch: Int, _ places: Int, _ context: EvaluationContext) throws -> Tensor {
-  let cache = try context.floatTensor(slot)
-  let found: Tensor
-  if context.has(3) {
-    guard cache.rank == 2 else {
-      throw context.failure(expected: "[places, half] in operand \(slot)", found: "\(cache.extents)")
-    }
-    let numbers = try context.integers(3)
-    let extents = try context.tensor(3).extents
-    if let wrong = numbers.first(where: { $0 < 0 || $0 >= cache.extents[0] }) {
-      throw GraphError(
-        .indexOutOfRange, subject: .value(context.name(3)), expected: "places from 0 to \(cache.extents[0] - 1)",
-        found: "\(wrong)")
-    }
-    let table = cache.contiguous(context.memory)
-    let half = cache.extents[1]
-    let rows = try context.memory.tensor(.f32, extents + [half])
-    for (index, place) in numbers.enumerated() {
-      (rows.written(Float.self) + index * half).update(from: table.pointer(Float.self) + place * half, count: half)
-    }
-    withExtendedLifetime(table.buffer) {}
-    found = rows
-  } else {
-    found = cache.contiguous(context.memory)
-  }
-  guard found.rank == 3, found.extents[0] == batch || found.extents[0] == 1, found.extents[1] == places else {
-    throw context.failure(expected: "[\(batch), \(places), half] in operand \(slot)", found: "\(found.extents)")
-  }
-  return found.broadcast(to: [batch, places, found.extents[2]])
 }

@@ -13,7 +13,8 @@ import TensorStorage
 
 /// The operators on two operands, element by element.
 let binaryNames = [
-  "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or",
+  "Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And",
+  "Or",
 ]
 
 private let kernelOperations: [String: BinaryOperation] = [

@@ -8,7 +8,8 @@ func evaluateCast(_ context: EvaluationContext) throws -> Tensor {
   guard let target = castTargets[number] else {
     throw context.failure(.unsupported, expected: "a type that graphs compute with", found: "type number \(number)")
   }
-  let result = try converted(context.tensor(0), to: target.computed ?? target, context)
+  let result = try converted(context.tensor(0), to: target.computed(in: context.memory.precision) ?? target, context)
+  if context.memory.precision == .double { return result }
   switch target {
   case .f16: return try rounded(result, .float16, context)
   case .bf16: return try rounded(result, .bfloat16, context)

@@ -41,15 +41,6 @@ struct EvaluationContext: Sendable {
     return weight
   }
 
-  /// A required operand of single precision.
-  func floatTensor(_ slot: Int) throws -> Tensor {
-    let tensor = try tensor(slot)
-    guard tensor.type == .f32 else {
-      throw failure(.typeMismatch, expected: "F32 in operand \(slot)", found: "\(tensor.type)")
-    }
-    return tensor
-  }
-
   /// The elements of an operand of integers.
   func integers(_ slot: Int) throws -> [Int] {
     let tensor = try tensor(slot)

@@ -9,7 +9,9 @@ import TensorStorage
 /// rows or its columns are dense.
 func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOperation) throws -> Tensor {
   let a = try context.tensor(0)
-  if let weight = context.weight(1), ExecutionPlan.isPackedOperand(context.node, 1, weight), a.type == .f32 {
+  if context.memory.precision == .declared, let weight = context.weight(1),
+    ExecutionPlan.isPackedOperand(context.node, 1, weight), a.type == .f32
+  {
     try check(a, weight.shape.extents, context)
     let packed = try context.matrices.matrix(of: weight, pool: context.pool)
     return try product(a, packed, bias, activation, context)
@@ -143,7 +145,7 @@ private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationConte
     for column in 0..<columns { to[column] = 0 }
     for k in 0..<depth {
       let factor = from[k * step]
-      for column in 0..<columns { to[column].addProduct(factor, matrix[k * down + column * across]) }
+      for column in 0..<columns { to[column] += factor * matrix[k * down + column * across] }
     }
   }
   return result

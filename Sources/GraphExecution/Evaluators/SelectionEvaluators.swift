@@ -45,7 +45,9 @@ func evaluateGather(_ context: EvaluationContext) throws -> Tensor {
   }
   let places = indices.map { $0 < 0 ? $0 + extent : $0 }
   let result = Array(extents[..<axis]) + shape + Array(extents[(axis + 1)...])
-  if axis == 0, let table = context.weight(0), let type = table.type.computed, table.type.canBeCast(to: type) {
+  if axis == 0, let table = context.weight(0), let type = table.type.computed(in: context.memory.precision),
+    table.type.canBeCast(to: type)
+  {
     return try gatherRows(of: table.cast(to: type), places, result, context)
   }
   let x = try context.tensor(0)
@@ -56,7 +58,8 @@ func evaluateGather(_ context: EvaluationContext) throws -> Tensor {
     strides: rowMajorStrides(Array(extents[..<axis]) + [places.count] + Array(extents[(axis + 1)...])))
   forEachStep(places.count, size: x.elementCount / extent, context.pool) { index in
     copyElements(
-      of: x.sliced(axis: axis, start: places[index], count: 1), to: flat.sliced(axis: axis, start: index, count: 1), nil)
+      of: x.sliced(axis: axis, start: places[index], count: 1), to: flat.sliced(axis: axis, start: index, count: 1), nil
+    )
   }
   return y
 }

@@ -40,7 +40,8 @@ func evaluateRange(_ context: EvaluationContext) throws -> Tensor {
     return result
   }
   let (first, last, step) = (start.integers()[0], limit.integers()[0], delta.integers()[0])
-  let (distance, overflow) = step > 0 ? last.subtractingReportingOverflow(first) : first.subtractingReportingOverflow(last)
+  let (distance, overflow) =
+    step > 0 ? last.subtractingReportingOverflow(first) : first.subtractingReportingOverflow(last)
   guard step != 0, step != .min, !overflow else {
     throw context.failure(.tooLarge, expected: "a countable range", found: "\(first)..<\(last) by \(step)")
   }

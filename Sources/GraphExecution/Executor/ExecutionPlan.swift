@@ -19,6 +19,8 @@ struct ExecutionPlan: Sendable {
   let steps: [Step]
   /// Initializers in memory, by value.
   let constants: [Tensor?]
+  /// Whether constant matrices are packed; in double precision they are not.
+  let packs: Bool
   /// The evaluator of each node.
   let evaluators: [Evaluator]
 
@@ -38,7 +40,8 @@ struct ExecutionPlan: Sendable {
     }
     self.evaluators = evaluators
     constants = try Self.constants(of: graph, memory)
-    steps = Self.join(graph)
+    packs = memory.precision == .declared
+    steps = packs ? Self.join(graph) : graph.nodes.indices.map { Step(nodes: [$0]) }
   }
 
   /// Reads small initializers that are used otherwise than as the right-hand matrix of a product.
@@ -53,7 +56,8 @@ struct ExecutionPlan: Sendable {
     }
     var constants: [Tensor?] = Array(repeating: nil, count: graph.values.count)
     for id in graph.initializers where wanted[id.index] {
-      guard let weight = graph[id].initializer, (weight.shape.byteCount(of: weight.type) ?? .max) <= constantLimit else {
+      guard let weight = graph[id].initializer, (weight.shape.byteCount(of: weight.type) ?? .max) <= constantLimit
+      else {
         continue
       }
       do {
@@ -67,14 +71,15 @@ struct ExecutionPlan: Sendable {
 
   /// Whether an operand is packed into panels and never read as it is.
   static func isPackedOperand(_ node: Node, _ slot: Int, _ weight: Weight) -> Bool {
-    node.op == OperatorName("MatMul") && slot == 1 && weight.shape.rank == 2 && weight.type.computed == .f32
+    node.op == OperatorName("MatMul") && slot == 1 && weight.shape.rank == 2
+      && weight.type.computed(in: .declared) == .f32
   }
 
   /// The weights that products pack, each once.
   var packedWeights: [Weight] {
     var seen: Set<StructuralIdentity> = []
     var result: [Weight] = []
-    for node in graph.nodes {
+    for node in graph.nodes where packs {
       guard let id = node.input(1), let weight = graph[id].initializer, Self.isPackedOperand(node, 1, weight),
         seen.insert(weight.structuralIdentity).inserted
       else { continue }
@@ -103,7 +108,7 @@ struct ExecutionPlan: Sendable {
       }
       if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"),
         let other = graph.nodes[use.node].input(1 - use.slot), let bias = graph[other].initializer,
-        bias.shape.extents == [weight.shape[1]], bias.type.computed == .f32, use.slot < 2
+        bias.shape.extents == [weight.shape[1]], bias.type.computed(in: .declared) == .f32, use.slot < 2
       {
         step.nodes.append(use.node)
         step.bias = other

@@ -24,11 +24,17 @@ public final class GraphExecutor: Sendable {
 
   /// Plans a graph and, unless weights are streamed, packs its matrices.
   ///
+  /// - Parameters:
+  ///   - weights: whether packed matrices are kept. In double precision nothing is packed, and matrices are always streamed.
+  ///   - precision: in double precision outputs and values of F32 are F64.
   /// - Throws: `GraphError`: `unsupported` for an operator that cannot be evaluated, and what `Graph.validate()` finds;
   ///   `FormatError` when a weight cannot be read.
   /// - Complexity: O(nodes + elements of all matrices).
-  public init(_ graph: Graph, threads: ThreadPool, weights: WeightResidency = .automatic) throws {
-    memory = Memory(pool: threads, buffers: BufferPool())
+  public init(
+    _ graph: Graph, threads: ThreadPool, weights: WeightResidency = .automatic,
+    precision: ComputingPrecision = .declared
+  ) throws {
+    memory = Memory(pool: threads, buffers: BufferPool(), precision: precision)
     plan = try ExecutionPlan(graph, memory: memory)
     let packed = plan.packedWeights
     packedByteCount = packed.reduce(0) { $0 + PackedMatrices.byteCount(of: $1) }

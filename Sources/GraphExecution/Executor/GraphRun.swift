@@ -84,7 +84,7 @@ struct GraphRun {
         continue
       }
       let weight = plan.graph[input].initializer
-      if let weight, ExecutionPlan.isPackedOperand(node, slot, weight) {
+      if let weight, plan.packs, ExecutionPlan.isPackedOperand(node, slot, weight) {
         operands.append(.weight(weight))
       } else if let tensor = values[input.index] {
         operands.append(.tensor(tensor))
@@ -111,7 +111,8 @@ struct GraphRun {
     for (slot, output) in node.outputs.enumerated() {
       guard let output else { continue }
       guard slot < results.count else {
-        throw context.failure(.unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
+        throw context.failure(
+          .unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
       }
       if readsLeft[output.index] > 0 { values[output.index] = results[slot] }
     }

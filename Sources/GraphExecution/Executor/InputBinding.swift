@@ -17,7 +17,7 @@ extension Graph {
     var bound: [ValueID: Tensor] = [:]
     for id in inputs {
       guard let tensor = given[self[id].name] else { continue }
-      bound[id] = try check(tensor, of: self[id], &symbols)
+      bound[id] = try check(tensor, of: self[id], &symbols, memory)
     }
     let sizes = symbols.mapValues(\.extent)
     for id in inputs {
@@ -41,13 +41,15 @@ extension Graph {
   }
 
   private func check(
-    _ tensor: Tensor, of value: Value, _ symbols: inout [String: (extent: Int, input: String)]
+    _ tensor: Tensor, of value: Value, _ symbols: inout [String: (extent: Int, input: String)], _ memory: Memory
   ) throws(GraphError) -> Tensor {
     guard let type = value.type else { return tensor }
     var result = tensor
     if type.element == .i64, tensor.type == .i32 {
       result = Tensor(integers: tensor.integers(), extents: tensor.extents)
-    } else if type.element.computed != tensor.type {
+    } else if tensor.type == .f32, type.element.computed(in: memory.precision) == .f64 {
+      result = Tensor(doubles: tensor.doubles(), extents: tensor.extents)
+    } else if type.element.computed(in: memory.precision) != tensor.type {
       throw GraphError(
         .typeMismatch, subject: .value(value.name), expected: "\(type.element)", found: "\(tensor.type)")
     }
@@ -83,7 +85,7 @@ extension Graph {
       }
       extents = ids.extents
     }
-    let type = self[id].type?.element.computed ?? .i64
+    let type = self[id].type?.element.computed(in: memory.precision) ?? .i64
     let result = try memory.tensor(type, extents)
     let count = result.elementCount
     let last = max(extents.last ?? 1, 1)

@@ -52,7 +52,7 @@ final class PackedMatrices: Sendable {
     let rows = source.shape[0]
     let width = source.shape[1]
     let unit = PackedMatrix.panelColumns
-    let step = max(1, chunk / max(width, 1) / unit) * unit
+    let step = isTransposed ? max(1, chunk / max(width, 1) / unit) * unit : max(1, chunk / max(width, 1))
     let single = ThreadPool(threadCount: 1)
     let failure = FirstFailure()
     pool.forEach((rows + step - 1) / step) { part in

@@ -9,10 +9,11 @@ import TensorStorage
   import Darwin
 #endif
 
-/// What making a tensor needs: threads, and memory to reuse.
+/// What making a tensor needs: threads, memory to reuse, and the type of floating-point numbers.
 struct Memory: Sendable {
   let pool: ThreadPool
   let buffers: BufferPool
+  var precision = ComputingPrecision.declared
 
   /// A dense tensor whose content is undefined.
   ///

@@ -73,7 +73,8 @@ extension Tensor {
           end += 1
         }
       }
-      for inner in (place + 1)..<max(end, place + 1) where strides[old[inner - 1]] != strides[old[inner]] * extents[old[inner]] {
+      for inner in (place + 1)..<max(end, place + 1)
+      where strides[old[inner - 1]] != strides[old[inner]] * extents[old[inner]] {
         return nil
       }
       var stride = strides[old[end - 1]]

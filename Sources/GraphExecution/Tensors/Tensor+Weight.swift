@@ -14,7 +14,7 @@ extension Tensor {
   }
 
   init(reading weight: Weight, memory: Memory) throws {
-    guard let type = weight.type.computed, weight.type.canBeCast(to: type) else {
+    guard let type = weight.type.computed(in: memory.precision), weight.type.canBeCast(to: type) else {
       throw GraphError(.unsupported, expected: "an element type that graphs compute with", found: "\(weight.type)")
     }
     let result = try memory.tensor(type, weight.shape.extents)
@@ -28,7 +28,8 @@ extension Tensor {
       let elements = part * step..<min(total, (part + 1) * step)
       failure.catching {
         var scratch = EvaluationScratch()
-        let bytes = UnsafeMutableRawBufferPointer(start: base + elements.lowerBound * size, count: elements.count * size)
+        let bytes = UnsafeMutableRawBufferPointer(
+          start: base + elements.lowerBound * size, count: elements.count * size)
         try source.read(elements: elements, into: bytes, scratch: &scratch)
         if type == .bool { for index in bytes.indices { bytes[index] = bytes[index] == 0 ? 0 : 1 } }
       }

@@ -47,7 +47,8 @@ extension ModelBuilder {
 
   /// Attention over heads, and the heads' outputs side by side again: `[batch, sequence, heads · headDim]`.
   ///
-  /// - q: `[batch, heads, sequence, headDim]`; k, v: the same with key/value heads; mask: truth values, true where a key is seen.
+  /// - q: `[batch, heads, sequence, headDim]`; k, v: the same with key/value heads; mask: truth values, true where a
+  ///   key is seen.
   mutating func attention(
     _ q: ValueID, _ k: ValueID, _ v: ValueID, mask: ValueID, scale: Double, isCausal: Bool, width: Int
   ) throws(FormatError) -> ValueID {

@@ -110,8 +110,8 @@ struct ModelBuilder {
 
   /// The output matrix of a language model: its own, or the embedding's `[outputs, inputs]` when the two are tied.
   ///
-  /// A tied matrix may be stored or not. When it is stored and differs from the embedding, releases of transformers disagree: 4.x
-  /// overwrites it with the embedding, 5.x keeps both apart, and so does this.
+  /// A tied matrix may be stored or not. When it is stored and differs from the embedding, releases of transformers
+  /// disagree: 4.x overwrites it with the embedding, 5.x keeps both apart, and so does this.
   mutating func outputMatrix(
     _ name: String, tiedTo embedding: String, isTied: Bool, outputs: Int, inputs: Int
   ) throws(FormatError) -> ValueID {

@@ -4,7 +4,8 @@ import TensorStorage
 
 /// The tensors of a checkpoint by the names that an architecture asks for.
 ///
-/// Those names have no base prefix (`bert.`, `model.`) and the newer spelling of the norm parameters; what is on disk may differ in both.
+/// Those names have no base prefix (`bert.`, `model.`) and the newer spelling of the norm parameters; what is on disk
+/// may differ in both.
 struct CheckpointTensors {
   /// The tensors in their order on disk, prune pairs resolved.
   let tensors: [NamedTensor]
@@ -51,7 +52,8 @@ struct CheckpointTensors {
     guard let found = tensor(name) else { throw missing(name, expected: "[" + expected.joined(separator: ", ") + "]") }
     guard found.weight.shape.rank == expected.count else {
       throw FormatError(
-        .wrongShape, file: found.file, subject: .tensor(found.name), expected: "[" + expected.joined(separator: ", ") + "]",
+        .wrongShape, file: found.file, subject: .tensor(found.name),
+        expected: "[" + expected.joined(separator: ", ") + "]",
         found: "\(found.weight.shape)")
     }
     return found.weight.shape
@@ -86,6 +88,7 @@ struct CheckpointTensors {
   }
 
   private static func isHead(_ name: String) -> Bool {
-    ["cls.", "classifier.", "qa_outputs.", "lm_head.", "score.", "vocab_", "pre_classifier."].contains(where: name.hasPrefix)
+    ["cls.", "classifier.", "qa_outputs.", "lm_head.", "score.", "vocab_", "pre_classifier."].contains(
+      where: name.hasPrefix)
   }
 }

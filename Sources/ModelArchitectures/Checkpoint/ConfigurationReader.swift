@@ -28,7 +28,10 @@ struct ConfigurationReader: Sendable {
   func has(_ key: String) -> Bool { object[key].map { !$0.isNull } ?? false }
 
   /// The value of a key; nil for an absent key and for null.
-  func value(_ key: String) -> JSONValue? { object[key].flatMap { $0.isNull ? nil : $0 } }
+  func value(_ key: String) -> JSONValue? {
+    guard let found = object[key], !found.isNull else { return Optional.none }
+    return found
+  }
 
   /// A count of at least one; a nil default makes the key required.
   func count(_ key: String, default value: Int? = nil) throws(FormatError) -> Int {
@@ -67,7 +70,9 @@ struct ConfigurationReader: Sendable {
   /// A finite number, or nil when the key is absent or null.
   func optionalNumber(_ key: String) throws(FormatError) -> Double? {
     guard let found = value(key) else { return nil }
-    guard let number = found.doubleValue, number.isFinite else { throw unusable(key, expected: "a finite number", found) }
+    guard let number = found.doubleValue, number.isFinite else {
+      throw unusable(key, expected: "a finite number", found)
+    }
     return number
   }
 

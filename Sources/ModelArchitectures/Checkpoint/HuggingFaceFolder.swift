@@ -19,7 +19,8 @@ public struct HuggingFaceFolder: Sendable {
 
   /// Opens a folder, a weight file in it, or its shard index.
   ///
-  /// - Throws: `adapterCheckpoint`, `missingConfiguration`, and what opening the checkpoint and parsing the configuration throw.
+  /// - Throws: `adapterCheckpoint`, `missingConfiguration`, and what opening the checkpoint and parsing the
+  ///   configuration throw.
   public init(at path: String) throws(FormatError) {
     let location = try CheckpointLocation(resolving: path)
     let folder = location.folder
@@ -61,6 +62,10 @@ public struct HuggingFaceFolder: Sendable {
   /// - Parameter allowingRagged: takes the counts of each layer from the tensors.
   /// - Throws: as `ImportedModel.init`.
   public func model(allowingRagged: Bool = false) throws(FormatError) -> ImportedModel {
-    try ImportedModel(config: config, configPath: configPath, tensors: tensors, allowingRagged: allowingRagged)
+    do throws(FormatError) {
+      return try ImportedModel(config: config, configPath: configPath, tensors: tensors, allowingRagged: allowingRagged)
+    } catch {
+      throw error.inFile(checkpoint.location.file ?? checkpoint.location.folder)
+    }
   }
 }

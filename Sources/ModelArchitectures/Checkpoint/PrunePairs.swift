@@ -18,12 +18,14 @@ extension PrunePair {
   ///
   /// The mask is not read: a fractional one is multiplied in like any other.
   ///
-  /// - Throws: `incompletePrunePair` when one half is missing, `wrongShape` when the halves differ in shape, `unexpectedParameterType` when
-  ///   the elements cannot be multiplied, `duplicateParameter` when the parameter is stored as well.
+  /// - Throws: `incompletePrunePair` when one half is missing, `wrongShape` when the halves differ in shape,
+  ///   `unexpectedParameterType` when the elements cannot be multiplied, `duplicateParameter` when the parameter is
+  ///   stored as well.
   /// - Complexity: O(number of tensors).
   static func resolved(_ tensors: [NamedTensor]) throws(FormatError) -> [NamedTensor] {
     var positions: [String: Int] = [:]
-    for (position, tensor) in tensors.enumerated() where tensor.name.hasSuffix("_orig") || tensor.name.hasSuffix("_mask") {
+    for (position, tensor) in tensors.enumerated()
+    where tensor.name.hasSuffix("_orig") || tensor.name.hasSuffix("_mask") {
       positions[tensor.name] = position
     }
     if positions.isEmpty { return tensors }
@@ -56,7 +58,8 @@ extension PrunePair {
   ) throws(FormatError) -> NamedTensor {
     guard original.weight.shape == mask.weight.shape else {
       throw FormatError(
-        .wrongShape, file: mask.file, subject: .tensor(mask.name), expected: "\(original.weight.shape), as \"\(original.name)\"",
+        .wrongShape, file: mask.file, subject: .tensor(mask.name),
+        expected: "\(original.weight.shape), as \"\(original.name)\"",
         found: "\(mask.weight.shape)")
     }
     guard original.weight.type.isParameterType else {

@@ -2,7 +2,8 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-/// A family of models: how a configuration and named tensors become a graph, and how a changed graph is described again.
+/// A family of models: how a configuration and named tensors become a graph, and how a changed graph is described
+/// again.
 protocol Architecture: Sendable {
   /// `model_type` in config.json.
   var modelType: String { get }

@@ -31,7 +31,7 @@ public enum ArchitectureRegistry {
   static func task(
     of architecture: any Architecture, _ config: ConfigurationReader, _ tensors: CheckpointTensors
   ) throws(FormatError) -> ModelTask {
-    guard let classes = config.value("architectures") else {
+    guard let classes = config.value("architectures"), classes != [] else {
       return architecture.task(shownBy: tensors.contains)
     }
     guard let name = classes.arrayValue?.first?.stringValue else {
@@ -40,6 +40,7 @@ public enum ArchitectureRegistry {
     if let task = architecture.tasks.first(where: { architecture.className($0) == name }) { return task }
     throw FormatError(
       .unsupportedClass, file: config.file, subject: .key("architectures"),
-      expected: "one of " + architecture.tasks.map(architecture.className).joined(separator: ", "), found: "\"\(name)\"")
+      expected: "one of " + architecture.tasks.map(architecture.className).joined(separator: ", "), found: "\"\(name)\""
+    )
   }
 }

@@ -7,8 +7,9 @@ import TensorStorage
 ///     x = LN(word + type + position)
 ///     x = LN(x + O·attention(x)); x = LN(x + W₂ f(W₁ x))     per layer
 ///
-/// Tensors of layer N under `encoder.layer.N`: `attention.self.{query,key,value}` `[heads·headDim, hidden]`, `attention.output.dense`
-/// `[hidden, heads·headDim]`, `intermediate.dense` `[ffn, hidden]`, `output.dense` `[hidden, ffn]`, all with biases, and two norms.
+/// Tensors of layer N under `encoder.layer.N`: `attention.self.{query,key,value}` `[heads·headDim, hidden]`,
+/// `attention.output.dense` `[hidden, heads·headDim]`, `intermediate.dense` `[ffn, hidden]`, `output.dense` `[hidden,
+/// ffn]`, all with biases, and two norms.
 struct BertArchitecture: Architecture {
   let modelType: String
   let classPrefix: String
@@ -32,7 +33,9 @@ struct BertArchitecture: Architecture {
   }
 
   func task(shownBy isStored: (String) -> Bool) -> ModelTask {
-    if isStored("cls.predictions.transform.dense.weight") || isStored("lm_head.dense.weight") { return .maskedLanguageModel }
+    if isStored("cls.predictions.transform.dense.weight") || isStored("lm_head.dense.weight") {
+      return .maskedLanguageModel
+    }
     if isStored("qa_outputs.weight") { return .questionAnswering }
     if isStored("cls.seq_relationship.weight") { return .nextSentencePrediction }
     if isStored("classifier.out_proj.weight") { return .sequenceClassification }
@@ -65,7 +68,8 @@ struct BertArchitecture: Architecture {
 
   func sizes(_ config: ConfigurationReader) throws(FormatError) -> Sizes {
     let sizes = Sizes(
-      hidden: try config.count("hidden_size", default: 768), heads: try config.count("num_attention_heads", default: 12),
+      hidden: try config.count("hidden_size", default: 768),
+      heads: try config.count("num_attention_heads", default: 12),
       layers: try config.count("num_hidden_layers", default: 12),
       feedForward: try config.count("intermediate_size", default: 3072),
       epsilon: try config.positiveNumber("layer_norm_eps", default: 1e-12),
@@ -81,7 +85,8 @@ struct BertArchitecture: Architecture {
     let positions = try config.text("position_embedding_type", default: "absolute")
     guard positions == "absolute" else {
       throw FormatError(
-        .unsupportedConfiguration, file: config.file, subject: .key("position_embedding_type"), expected: "\"absolute\"",
+        .unsupportedConfiguration, file: config.file, subject: .key("position_embedding_type"),
+        expected: "\"absolute\"",
         found: "\"\(positions)\"")
     }
     return sizes

@@ -4,9 +4,10 @@ import TensorStorage
 
 /// DistilBERT: BERT's encoder without token types and pooler.
 ///
-/// Tensors of layer N under `transformer.layer.N`: `attention.{q_lin,k_lin,v_lin}` `[heads·headDim, dim]`, `attention.out_lin`
-/// `[dim, heads·headDim]`, `ffn.lin1` `[hidden_dim, dim]`, `ffn.lin2` `[dim, hidden_dim]`, all with biases, `sa_layer_norm`,
-/// `output_layer_norm`. The queries' factor 1/√headDim is the attention's scale. The norms' epsilon is 1e-12 in every model.
+/// Tensors of layer N under `transformer.layer.N`: `attention.{q_lin,k_lin,v_lin}` `[heads·headDim, dim]`,
+/// `attention.out_lin` `[dim, heads·headDim]`, `ffn.lin1` `[hidden_dim, dim]`, `ffn.lin2` `[dim, hidden_dim]`, all with
+/// biases, `sa_layer_norm`, `output_layer_norm`. The queries' factor 1/√headDim is the attention's scale. The norms'
+/// epsilon is 1e-12 in every model.
 struct DistilBertArchitecture: Architecture {
   let modelType = "distilbert"
   let classPrefix = "DistilBert"

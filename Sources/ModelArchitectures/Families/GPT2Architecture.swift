@@ -6,20 +6,24 @@ import TensorStorage
 ///
 ///     x = x + O·attention(LN₁ x); x = x + W₂ f(W₁ LN₂ x)     per layer, then a final norm
 ///
-/// Matrices are stored `[inputs, outputs]`. Tensors of layer N under `h.N`: `attn.c_attn` `[hidden, 3·heads·headDim]` (queries, keys and
-/// values in three blocks), `attn.c_proj` `[heads·headDim, hidden]`, `mlp.c_fc` `[hidden, ffn]`, `mlp.c_proj` `[ffn, hidden]`, all with
-/// biases, `ln_1`, `ln_2`.
+/// Matrices are stored `[inputs, outputs]`. Tensors of layer N under `h.N`: `attn.c_attn` `[hidden, 3·heads·headDim]`
+/// (queries, keys and values in three blocks), `attn.c_proj` `[heads·headDim, hidden]`, `mlp.c_fc` `[hidden, ffn]`,
+/// `mlp.c_proj` `[ffn, hidden]`, all with biases, `ln_1`, `ln_2`.
 struct GPT2Architecture: Architecture {
   let modelType = "gpt2"
   let classPrefix = "GPT2"
   let basePrefix = "transformer."
   let tasks: [ModelTask] = [.base, .causalLanguageModel]
 
-  func className(_ task: ModelTask) -> String { task == .causalLanguageModel ? "GPT2LMHeadModel" : classPrefix + task.classSuffix }
+  func className(_ task: ModelTask) -> String {
+    task == .causalLanguageModel ? "GPT2LMHeadModel" : classPrefix + task.classSuffix
+  }
 
-  /// Output matrices are rarely stored, so the base prefix, which files of the plain class do without, is no sign either: a file that
-  /// names no class gives hidden states unless it stores the matrix.
-  func task(shownBy isStored: (String) -> Bool) -> ModelTask { isStored("lm_head.weight") ? .causalLanguageModel : .base }
+  /// Output matrices are rarely stored, so the base prefix, which files of the plain class do without, is no sign
+  /// either: a file that names no class gives hidden states unless it stores the matrix.
+  func task(shownBy isStored: (String) -> Bool) -> ModelTask {
+    isStored("lm_head.weight") ? .causalLanguageModel : .base
+  }
 
   func isBuffer(_ name: String) -> Bool {
     name.hasPrefix("h.") && (name.hasSuffix(".attn.bias") || name.hasSuffix(".attn.masked_bias"))
@@ -56,7 +60,8 @@ struct GPT2Architecture: Architecture {
       scalesByLayer: try config.flag("scale_attn_by_inverse_layer_idx", default: false))
     guard sizes.hidden % sizes.heads == 0 else {
       throw FormatError(
-        .configurationValue, file: config.file, subject: .key("n_head"), expected: "a divisor of n_embd \(sizes.hidden)",
+        .configurationValue, file: config.file, subject: .key("n_head"),
+        expected: "a divisor of n_embd \(sizes.hidden)",
         found: "\(sizes.heads)")
     }
     try config.refuse("add_cross_attention")

@@ -53,7 +53,10 @@ extension LlamaArchitecture {
     func count(_ matrix: String, block: Int, expected: String) throws(FormatError) -> Int {
       try builder.blockCount("\(name).\(matrix).weight", axis: 0, block: block, expected: [expected, hidden])
     }
-    let rows = ragged ? ("heads", "groups", "neurons") : ("\(sizes.heads * sizes.headDim)", "\(sizes.keyValueHeads * sizes.headDim)", "\(sizes.feedForward)")
+    let rows =
+      ragged
+      ? ("heads", "groups", "neurons")
+      : ("\(sizes.heads * sizes.headDim)", "\(sizes.keyValueHeads * sizes.headDim)", "\(sizes.feedForward)")
     let stored = try count("self_attn.q_proj", block: sizes.headDim, expected: rows.0)
     var summary = LayerSummary(
       index: index, heads: sizes.heads, keyValueHeads: sizes.keyValueHeads, headDim: sizes.headDim,

@@ -7,8 +7,9 @@ import TensorStorage
 ///     x = x + O·attention(rms(x)); x = x + W_down (f(W_gate rms(x)) ⊙ W_up rms(x))     per layer, then a final norm
 ///
 /// Tensors of layer N under `layers.N`: `self_attn.q_proj` `[heads·headDim, hidden]`, `self_attn.{k,v}_proj`
-/// `[keyValueHeads·headDim, hidden]`, `self_attn.o_proj` `[hidden, heads·headDim]`, `mlp.{gate,up}_proj` `[ffn, hidden]`, `mlp.down_proj`
-/// `[hidden, ffn]`, `input_layernorm`, `post_attention_layernorm`. What differs between the relatives is in the properties.
+/// `[keyValueHeads·headDim, hidden]`, `self_attn.o_proj` `[hidden, heads·headDim]`, `mlp.{gate,up}_proj` `[ffn,
+/// hidden]`, `mlp.down_proj` `[hidden, ffn]`, `input_layernorm`, `post_attention_layernorm`. What differs between the
+/// relatives is in the properties.
 struct LlamaArchitecture: Architecture {
   /// Where a class takes something from that another has or has not.
   enum Switch: Sendable {
@@ -78,7 +79,9 @@ struct LlamaArchitecture: Architecture {
 
   var tasks: [ModelTask] { [.base, .causalLanguageModel] }
 
-  func task(shownBy isStored: (String) -> Bool) -> ModelTask { isStored("lm_head.weight") ? .causalLanguageModel : .base }
+  func task(shownBy isStored: (String) -> Bool) -> ModelTask {
+    isStored("lm_head.weight") ? .causalLanguageModel : .base
+  }
 
   func isBuffer(_ name: String) -> Bool {
     name.hasSuffix("rotary_emb.inv_freq") || name.hasSuffix("rotary_emb.cos_cached")
@@ -146,7 +149,8 @@ struct LlamaArchitecture: Architecture {
     case .none: return Array(repeating: nil, count: layers)
     case .everywhere(let size):
       let absent = config.object["sliding_window"] == nil
-      return Array(repeating: try config.optionalInteger("sliding_window", in: range) ?? (absent ? size : nil), count: layers)
+      return Array(
+        repeating: try config.optionalInteger("sliding_window", in: range) ?? (absent ? size : nil), count: layers)
     case .byLayer:
       let isUsed = try config.flag("use_sliding_window", default: false)
       let absent = config.object["sliding_window"] == nil
@@ -161,7 +165,8 @@ struct LlamaArchitecture: Architecture {
       else {
         throw config.unusable(
           "layer_types",
-          expected: "\(layers) of full_attention and, with use_sliding_window and sliding_window, sliding_attention", types)
+          expected: "\(layers) of full_attention and, with use_sliding_window and sliding_window, sliding_attention",
+          types)
       }
       return names.map { $0 == "sliding_attention" ? size : nil }
     }

@@ -31,7 +31,8 @@ struct ConfigurationEditor {
     if config[key] == nil { set(key, value) }
   }
 
-  /// Merges newly removed heads into `pruned_heads`, numbered as before any removal; unchanged heads leave the key alone.
+  /// Merges newly removed heads into `pruned_heads`, numbered as before any removal; unchanged heads leave the key
+  /// alone.
   ///
   /// - Throws: `cannotExpress` when a layer keeps no head.
   mutating func setPrunedHeads(_ change: ConfigurationChange, heads: Int) throws(FormatError) {

@@ -28,15 +28,16 @@ extension ImportedModel {
 
   /// Turns a changed graph back into a configuration and named tensors.
   ///
-  /// Each tensor is its initializer with the import's steps undone, so what was only cut is a slice of the stored bytes again.
-  /// Prune pairs come out as the plain parameter.
+  /// Each tensor is its initializer with the import's steps undone, so what was only cut is a slice of the stored bytes
+  /// again. Prune pairs come out as the plain parameter.
   ///
   /// - Parameters:
   ///   - graph: this model's graph after a pass that kept the initializers' names.
   ///   - layers: the counts of every layer now.
   ///   - keptHeads: for each layer the query heads that are left, ascending, numbered as in this model.
   ///   - carrier: the `model_type` of another class that computes the same, or nil for the model's own.
-  /// - Throws: `missingInitializer` when the graph lost a parameter; `cannotExpress` when the class cannot hold the result.
+  /// - Throws: `missingInitializer` when the graph lost a parameter; `cannotExpress` when the class cannot hold the
+  ///   result.
   /// - Complexity: O(number of tensors).
   public func exported(
     graph: Graph, layers: [LayerSummary], keptHeads: [[Int]], carrier: String? = nil
@@ -67,7 +68,8 @@ extension ImportedModel {
       guard let weight = initializers[binding.initializer] else {
         throw FormatError(.missingInitializer, subject: .tensor(binding.tensor))
       }
-      guard weight.type == .f32 || weight.type == binding.storedType, !binding.isTransposed || weight.shape.rank == 2 else {
+      guard weight.type == .f32 || weight.type == binding.storedType, !binding.isTransposed || weight.shape.rank == 2
+      else {
         throw FormatError(
           .missingInitializer, subject: .tensor(binding.tensor), expected: "an initializer like the imported one",
           found: "\(weight.type)\(weight.shape)")

@@ -16,8 +16,9 @@ public struct ImportedModel: Sendable {
   public let config: JSONValue
   /// Its path, for messages.
   public let configPath: String?
-  /// The computation. Inputs: `input_ids` and, filled in when left out, `attention_mask`, `token_type_ids`, `position_ids`. Outputs have
-  /// transformers' names. Taps `hidden_states.<i>`: 0 is the embeddings, the last comes after the final norm.
+  /// The computation. Inputs: `input_ids` and, filled in when left out, `attention_mask`, `token_type_ids`,
+  /// `position_ids`. Outputs have transformers' names. Taps `hidden_states.<i>`: 0 is the embeddings, the last comes
+  /// after the final norm.
   public let graph: Graph
   /// The parameters with the initializers that stand for them.
   public let bindings: [TensorBinding]
@@ -46,9 +47,11 @@ public struct ImportedModel: Sendable {
   ///   - config: the content of config.json.
   ///   - configPath: its path, for messages.
   ///   - tensors: the checkpoint's tensors in their order on disk.
-  ///   - allowingRagged: takes the counts of each layer from the tensors, for a directory whose receipt says that layers differ.
-  /// - Throws: `unknownArchitecture`, `unsupportedClass`, `unsupportedConfiguration`, `configurationValue`, `quantizedCheckpoint`;
-  ///   `missingTensor`, `unexpectedTensor`, `wrongShape`, `unexpectedParameterType`, `duplicateParameter`, `incompletePrunePair`.
+  ///   - allowingRagged: takes the counts of each layer from the tensors, for a directory whose receipt says that
+  ///     layers differ.
+  /// - Throws: `unknownArchitecture`, `unsupportedClass`, `unsupportedConfiguration`, `configurationValue`,
+  ///   `quantizedCheckpoint`; `missingTensor`, `unexpectedTensor`, `wrongShape`, `unexpectedParameterType`,
+  ///   `duplicateParameter`, `incompletePrunePair`.
   /// - Complexity: O(number of tensors); reads weights only where a tied matrix is stored twice.
   public init(
     config: JSONValue, configPath: String? = nil, tensors stored: [NamedTensor], allowingRagged: Bool = false

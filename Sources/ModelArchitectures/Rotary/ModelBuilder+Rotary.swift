@@ -67,7 +67,8 @@ extension ModelBuilder {
     return try add("Add", [last, scalar(1)])
   }
 
-  /// `1 / b^(2i / headDim)` with `b = θ · (factor · n / length - (factor - 1))^(headDim / (headDim - 2))`, n at least `length`.
+  /// `1 / b^(2i / headDim)` with `b = θ · (factor · n / length - (factor - 1))^(headDim / (headDim - 2))`, n at least
+  /// `length`.
   private mutating func dynamicFrequencies(
     _ positions: ValueID, _ theta: Double, _ factor: Double, _ length: Int, headDim: Int, file: String?
   ) throws(FormatError) -> ValueID {

@@ -106,7 +106,8 @@ package struct RotaryConfiguration: Sendable, Equatable {
     _ inner: ConfigurationReader, _ factor: Double
   ) throws(FormatError) -> Double {
     func magnitude(_ scale: Double) -> Double { factor <= 1 ? 1 : 0.1 * scale * naturalLogarithm(factor) + 1 }
-    guard let all = nonZero(try inner.optionalNumber("mscale_all_dim")), let own = nonZero(try inner.optionalNumber("mscale"))
+    guard let all = nonZero(try inner.optionalNumber("mscale_all_dim")),
+      let own = nonZero(try inner.optionalNumber("mscale"))
     else { return magnitude(1) }
     return magnitude(own) / magnitude(all)
   }

@@ -42,7 +42,8 @@ package enum RotaryFrequencies {
   }
 
   /// Wavelengths above `length / low` are divided, those below `length / high` kept, the ones between blended.
-  private static func llama3(_ value: Float, _ factor: Float, _ low: Double, _ high: Double, _ length: Double) -> Float {
+  private static func llama3(_ value: Float, _ factor: Float, _ low: Double, _ high: Double, _ length: Double) -> Float
+  {
     let wavelength = Float(2 * Double.pi) / value
     let stretched = wavelength > Float(length / low) ? value / factor : value
     if wavelength < Float(length / high) || wavelength > Float(length / low) { return stretched }
@@ -52,7 +53,8 @@ package enum RotaryFrequencies {
 
   /// Peng et al. 2023 (YaRN), eq. 18 to 23.
   private static func yarn(
-    _ theta: Double, _ headDim: Int, _ factor: Float, _ fast: Double, _ slow: Double, _ length: Double, _ truncates: Bool
+    _ theta: Double, _ headDim: Int, _ factor: Float, _ fast: Double, _ slow: Double, _ length: Double,
+    _ truncates: Bool
   ) -> [Float] {
     func correction(_ rotations: Double) -> Double {
       (Double(headDim) * log(length / (rotations * 2 * Double.pi))) / (2 * log(theta))

@@ -14,7 +14,8 @@ extension Graph {
     GraphRule(statement: "Names of values are unique and not empty.") { graph in
       var seen: Set<String> = []
       for value in graph.values where value.name.isEmpty || !seen.insert(value.name).inserted {
-        return GraphError(.illFormed, subject: .value(value.name), expected: "a unique name", found: "another value of that name")
+        return GraphError(
+          .illFormed, subject: .value(value.name), expected: "a unique name", found: "another value of that name")
       }
       return nil
     },
@@ -35,12 +36,14 @@ extension Graph {
       for node in graph.nodes {
         for case let input? in node.inputs where !ready.contains(input) {
           return GraphError(
-            .illFormed, subject: .node(node.name), expected: "operands provided by earlier nodes", found: graph[input].name)
+            .illFormed, subject: .node(node.name), expected: "operands provided by earlier nodes",
+            found: graph[input].name)
         }
         ready.formUnion(node.outputs.compactMap { $0 })
       }
       for output in graph.outputs where !ready.contains(output) {
-        return GraphError(.illFormed, subject: .value(graph[output].name), expected: "a provider of the output", found: "none")
+        return GraphError(
+          .illFormed, subject: .value(graph[output].name), expected: "a provider of the output", found: "none")
       }
       return nil
     },
@@ -48,7 +51,9 @@ extension Graph {
       for node in graph.nodes {
         let required = OperatorRegistry.find(node.op).requiredInputs
         if node.inputs.prefix(required).compactMap({ $0 }).count < required {
-          return GraphError(.illFormed, subject: .node(node.name), expected: "\(required) operands of \(node.op)", found: "\(node.inputs.compactMap { $0 }.count)")
+          return GraphError(
+            .illFormed, subject: .node(node.name), expected: "\(required) operands of \(node.op)",
+            found: "\(node.inputs.compactMap { $0 }.count)")
         }
       }
       return nil

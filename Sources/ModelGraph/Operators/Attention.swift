@@ -9,7 +9,8 @@ struct Attention: Operator {
   let requiredInputs = 3
   let documentation = OperatorDocumentation(
     summary: "`y = softmax(scale · Q Kᵀ + mask) V` per head; a row without any allowed key is zero.",
-    shapes: "Q: `[B, N, S, H]`; K: `[B, G, T, H]`; V: `[B, G, T, Hv]`; mask: broadcasts to `[B, N, S, T]`; y: `[B, N, S, Hv]`.",
+    shapes:
+      "Q: `[B, N, S, H]`; K: `[B, G, T, H]`; V: `[B, G, T, Hv]`; mask: broadcasts to `[B, N, S, T]`; y: `[B, N, S, Hv]`.",
     axes: "N = G × r; batch, queries and Hv pass; H is contracted (pinned without a literal scale); keys are pinned.",
     zeros: "Values that are zero or constant over all keys stay so, because a row's weights add up to one.",
     source: "Vaswani et al. 2017, eq. 1; ONNX Attention-24")
@@ -19,12 +20,14 @@ struct Attention: Operator {
     guard let q = context.shape(0), let k = context.shape(1), let v = context.shape(2) else {
       return context.set(0, ValueType(element, nil))
     }
-    guard q.count == 4, k.count == 4, v.count == 4, context.node.outputs.count == 1, context.node.inputs.count <= 4 else {
+    guard q.count == 4, k.count == 4, v.count == 4, context.node.outputs.count == 1, context.node.inputs.count <= 4
+    else {
       throw context.failure(
         .unsupported, expected: "three operands of rank 4 and one result, without a cache", found: "\(q), \(k), \(v)")
     }
     if let heads = q[1].constant, let groups = k[1].constant, groups == 0 || heads % groups != 0 {
-      throw context.failure(expected: "query heads in equal groups", found: "\(heads) query and \(groups) key/value heads")
+      throw context.failure(
+        expected: "query heads in equal groups", found: "\(heads) query and \(groups) key/value heads")
     }
     if k[1] != v[1], k[1].constant != nil, v[1].constant != nil {
       throw context.failure(expected: "as many key as value heads", found: "\(k) and \(v)")
@@ -79,7 +82,8 @@ struct Attention: Operator {
         for size in 0..<shape[3] {
           var state = ElementState.zero
           var number: Float = 0
-          for (place, index) in stride(from: values.lowerBound + size, to: values.upperBound, by: shape[3]).enumerated() {
+          for (place, index) in stride(from: values.lowerBound + size, to: values.upperBound, by: shape[3]).enumerated()
+          {
             let differs = place > 0 && max(state, v.states[index]) <= .constant && v.constants[index] != number
             state = differs ? .unknown : max(state, v.states[index])
             number = v.constants[index]

@@ -44,11 +44,13 @@ struct BinaryOperator: Operator {
   var requiredInputs: Int { 2 }
   var documentation: OperatorDocumentation {
     OperatorDocumentation(
-      summary: "`y = \(formula)`, element by element.", shapes: "a, b: `[…]` broadcast together; y: their common shape.",
+      summary: "`y = \(formula)`, element by element.",
+      shapes: "a, b: `[…]` broadcast together; y: their common shape.",
       axes: "Right-aligned axes are the same; extent 1 repeats.",
       zeros: absorption == .none
         ? "Known if both operands are."
-        : absorption == .product ? "Zero if either operand is and the other is finite." : "Zero if a is.", source: source)
+        : absorption == .product ? "Zero if either operand is and the other is finite." : "Zero if a is.",
+      source: source)
   }
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
@@ -110,10 +112,14 @@ struct BinaryOperator: Operator {
     BinaryOperator("Pow", "a^b", since: 15) { powf($0, $1) },
     BinaryOperator("Max", "max(a, b)", since: 13) { max($0, $1) },
     BinaryOperator("Min", "min(a, b)", since: 13) { min($0, $1) },
-    BinaryOperator("Equal", "a = b", since: 19, givesTruth: true, sizes: { $0 == $1 ? Size(1) : decide($0, $1) { $0 == $1 } }) {
+    BinaryOperator(
+      "Equal", "a = b", since: 19, givesTruth: true, sizes: { $0 == $1 ? Size(1) : decide($0, $1) { $0 == $1 } }
+    ) {
       $0 == $1 ? 1 : 0
     },
-    BinaryOperator("Less", "a < b", since: 13, givesTruth: true, sizes: { decide($0, $1) { $0 < $1 } }) { $0 < $1 ? 1 : 0 },
+    BinaryOperator("Less", "a < b", since: 13, givesTruth: true, sizes: { decide($0, $1) { $0 < $1 } }) {
+      $0 < $1 ? 1 : 0
+    },
     BinaryOperator("LessOrEqual", "a ≤ b", since: 16, givesTruth: true, sizes: { decide($0, $1) { $0 <= $1 } }) {
       $0 <= $1 ? 1 : 0
     },

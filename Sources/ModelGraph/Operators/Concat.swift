@@ -74,6 +74,8 @@ struct Concat: Operator {
         constants += part.constants[row * length..<(row + 1) * length]
       }
     }
-    if states.count == shape.reduce(1, *) { context.set(0, TokenState(shape: shape, states: states, constants: constants)) }
+    if states.count == shape.reduce(1, *) {
+      context.set(0, TokenState(shape: shape, states: states, constants: constants))
+    }
   }
 }

@@ -6,7 +6,8 @@ struct CumSum: Operator {
   let requiredInputs = 2
   let shapeOperands: Set<Int> = [1]
   let documentation = OperatorDocumentation(
-    summary: "`y[i] = x[0] + … + x[i]` along the axis in the second operand.", shapes: "x, y: `[…]`, equal; axis: scalar.",
+    summary: "`y[i] = x[0] + … + x[i]` along the axis in the second operand.",
+    shapes: "x, y: `[…]`, equal; axis: scalar.",
     axes: "Every axis is itself; the summed one is pinned.", zeros: "Unknown.", source: "ONNX CumSum-14")
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {

@@ -23,7 +23,8 @@ struct Expand: Operator {
   func relate(_ context: inout AxisContext) {
     guard let rank = context.rank(0), let outputRank = context.outputRank(0), rank <= outputRank else { return }
     context.passBroadcasting(0)
-    for axis in 0..<outputRank where axis + rank < outputRank || context.size(.input(0, axis + rank - outputRank)) == Size(1) {
+    for axis in 0..<outputRank
+    where axis + rank < outputRank || context.size(.input(0, axis + rank - outputRank)) == Size(1) {
       guard let size = context.size(.output(0, axis)) else { continue }
       context.unify([.output(0, axis)], [.fresh(size)])
     }

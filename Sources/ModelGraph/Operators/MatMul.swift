@@ -27,7 +27,9 @@ struct MatMul: Operator {
   }
 
   func relate(_ context: inout AxisContext) {
-    guard let a = context.rank(0), let b = context.rank(1), let y = context.outputRank(0), a >= 2, b >= 2 else { return }
+    guard let a = context.rank(0), let b = context.rank(1), let y = context.outputRank(0), a >= 2, b >= 2 else {
+      return
+    }
     for axis in 0..<(a - 2) { context.unifyBroadcasting(.input(0, axis), .output(0, axis + y - a)) }
     for axis in 0..<(b - 2) { context.unifyBroadcasting(.input(1, axis), .output(0, axis + y - b)) }
     context.unify(.input(0, a - 2), .output(0, y - 2))
@@ -92,7 +94,8 @@ struct MatMul: Operator {
     let k = a.shape[a.shape.count - 1]
     let m = a.shape[a.shape.count - 2]
     let n = b.shape[b.shape.count - 1]
-    guard b.shape[b.shape.count - 2] == k, let batchA = BroadcastIndex(from: Array(a.shape.dropLast(2)), to: Array(shape.dropLast(2))),
+    guard b.shape[b.shape.count - 2] == k,
+      let batchA = BroadcastIndex(from: Array(a.shape.dropLast(2)), to: Array(shape.dropLast(2))),
       let batchB = BroadcastIndex(from: Array(b.shape.dropLast(2)), to: Array(shape.dropLast(2)))
     else { return }
     var result = TokenState(shape: shape, all: .zero)

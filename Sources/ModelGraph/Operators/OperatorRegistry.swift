@@ -4,7 +4,8 @@ public enum OperatorRegistry {
   public static let all: [any Operator] =
     UnaryOperator.all + BinaryOperator.all + [
       Where(), Cast(), Identity(), Transpose(), Reshape(), Unsqueeze(), Squeeze(), Expand(), Concat(), Split(), Slice(),
-      Gather(), RangeOperator(), ShapeOf(), CumSum(), ReduceMax(), MatMul(), Softmax(), LayerNormalization(), RMSNormalization(),
+      Gather(), RangeOperator(), ShapeOf(), CumSum(), ReduceMax(), MatMul(), Softmax(), LayerNormalization(),
+      RMSNormalization(),
       RotaryEmbedding(), Attention(),
     ]
 

@@ -5,9 +5,11 @@ struct RMSNormalization: Operator {
   let name = OperatorName("RMSNormalization")
   let requiredInputs = 2
   let documentation = OperatorDocumentation(
-    summary: "`y = x / √(mean x² + epsilon) · scale` over the axes from `axis` on.", shapes: "x, y: `[…, C]`; scale: `[C]`.",
+    summary: "`y = x / √(mean x² + epsilon) · scale` over the axes from `axis` on.",
+    shapes: "x, y: `[…, C]`; scale: `[C]`.",
     axes: "Axes before `axis` are themselves; the others are pinned.",
-    zeros: "A row that is zero everywhere stays zero.", source: "Zhang & Sennrich 2019, eq. 4; ONNX RMSNormalization-23")
+    zeros: "A row that is zero everywhere stays zero.", source: "Zhang & Sennrich 2019, eq. 4; ONNX RMSNormalization-23"
+  )
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
     guard let type = context.type(0) else { return }

@@ -5,7 +5,8 @@ struct ReduceMax: Operator {
   let name = OperatorName("ReduceMax")
   let shapeOperands: Set<Int> = [1]
   let documentation = OperatorDocumentation(
-    summary: "`y = max x` along the axes in the second operand.", shapes: "x: `[…]`; y: without those axes, or extent 1.",
+    summary: "`y = max x` along the axes in the second operand.",
+    shapes: "x: `[…]`; y: without those axes, or extent 1.",
     axes: "Reduced axes are pinned; the others are themselves.", zeros: "Unknown.", source: "ONNX ReduceMax-20")
 
   private func axes(_ given: [Int]?, rank: Int) -> Set<Int> {

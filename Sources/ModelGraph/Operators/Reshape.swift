@@ -68,7 +68,9 @@ struct Reshape: Operator {
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
-    guard let x = try context.state(0), let shape = context.resultShape(), shape.reduce(1, *) == x.states.count else { return }
+    guard let x = try context.state(0), let shape = context.resultShape(), shape.reduce(1, *) == x.states.count else {
+      return
+    }
     context.set(0, TokenState(shape: shape, states: x.states, constants: x.constants))
   }
 
@@ -108,7 +110,9 @@ struct Reshape: Operator {
       }
     }
     if let open = shape.firstIndex(of: nil) {
-      guard let known = Size.product(shape.compactMap { $0 }), let rest = total.dividedExactly(by: known) else { return nil }
+      guard let known = Size.product(shape.compactMap { $0 }), let rest = total.dividedExactly(by: known) else {
+        return nil
+      }
       shape[open] = rest
     }
     return shape.compactMap { $0 }

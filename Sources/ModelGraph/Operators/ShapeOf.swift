@@ -5,7 +5,8 @@ struct ShapeOf: Operator {
   let name = OperatorName("Shape")
   let documentation = OperatorDocumentation(
     summary: "`y = [extents of x]`, from `start` to `end`.", shapes: "x: `[…]`; y: `[number of axes]`.",
-    axes: "Nothing is stated: every axis of x passes through other uses; numbers carry their origin.", zeros: "Unknown.",
+    axes: "Nothing is stated: every axis of x passes through other uses; numbers carry their origin.",
+    zeros: "Unknown.",
     source: "ONNX Shape-24")
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {

@@ -37,6 +37,20 @@ struct Slice: Operator {
     return start..<max(start, end)
   }
 
+  /// The number of positions that a bound takes from a known extent in steps other than 1.
+  private func stepCount(
+    _ start: Int, _ end: Int, _ step: Int, extent: Int, _ context: InferenceContext
+  ) throws(GraphError) -> Int {
+    guard step != 0, step != .min else { throw context.failure(expected: "steps other than 0", found: "\(step)") }
+    func held(_ bound: Int, _ lowest: Int, _ highest: Int) -> Int {
+      min(max(bound < 0 ? bound.addingReportingOverflow(extent).partialValue : bound, lowest), max(highest, lowest))
+    }
+    let distance =
+      step > 0
+      ? held(end, 0, extent) - held(start, 0, extent) : held(start, 0, extent - 1) - held(end, -1, extent - 1)
+    return extent == 0 || distance <= 0 ? 0 : (distance - 1) / abs(step) + 1
+  }
+
   func infer(_ context: inout InferenceContext) throws(GraphError) {
     guard let type = context.type(0) else { return }
     guard var shape = type.shape else { return context.set(0, type) }
@@ -47,20 +61,29 @@ struct Slice: Operator {
     else { return context.set(0, ValueType(type.element, nil)) }
     let places = axes ?? Array(starts.indices)
     guard places.count == starts.count, ends.count == starts.count else {
-      throw context.failure(expected: "as many starts, ends and axes", found: "\(starts.count), \(ends.count), \(places.count)")
+      throw context.failure(
+        expected: "as many starts, ends and axes", found: "\(starts.count), \(ends.count), \(places.count)")
     }
     for (index, place) in places.enumerated() {
       let axis = try context.normalised(place, rank: shape.count)
       let step = steps.map { $0[index] } ?? 1
       let extent = shape[axis]
-      if step == 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant, let known = extent.constant {
+      if step == 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant,
+        let known = extent.constant
+      {
         shape[axis] = Size(range(Bound(axis: axis, start: start, end: end, step: 1), extent: known).count)
+      } else if step != 1, let start = starts[index].size?.constant, let end = ends[index].size?.constant,
+        let known = extent.constant
+      {
+        shape[axis] = Size(try stepCount(start, end, step, extent: known, context))
       } else if step == 1, starts[index].size == Size(0), let end = ends[index].size, end.constant == nil || end == extent {
         shape[axis] = end
       } else if step == 1, starts[index].size == Size(0), let end = ends[index].size?.constant, end > 1 << 31 {
         continue
       } else {
-        shape[axis] = .symbol("Slice(\(extent), \(starts[index].size?.description ?? context.node.name), \(ends[index].size?.description ?? context.node.name), \(step))")
+        shape[axis] = .symbol(
+          "Slice(\(extent), \(starts[index].size?.description ?? context.node.name), \(ends[index].size?.description ?? context.node.name), \(step))"
+        )
       }
     }
     context.set(0, ValueType(type.element, shape))
@@ -98,7 +121,8 @@ struct Slice: Operator {
       let sizes = context.elements[slot]?.compactMap { $0.size?.constant }
       return sizes?.count == context.elements[slot]?.count ? sizes : nil
     }
-    guard let found = bounds(old.count, starts: numbers(1), ends: numbers(2), axes: numbers(3), steps: numbers(4)) else { return }
+    guard let found = bounds(old.count, starts: numbers(1), ends: numbers(2), axes: numbers(3), steps: numbers(4))
+    else { return }
     var starts: [Int] = []
     var ends: [Int] = []
     for bound in found {

@@ -5,7 +5,8 @@ struct Softmax: Operator {
   let name = OperatorName("Softmax")
   let documentation = OperatorDocumentation(
     summary: "`y = e^x / Σ e^x` along `axis`.", shapes: "x, y: `[…]`, equal.",
-    axes: "Every axis is itself; the summed one is pinned.", zeros: "Unknown; a row that is not finite stays so.", source: "ONNX Softmax-13")
+    axes: "Every axis is itself; the summed one is pinned.", zeros: "Unknown; a row that is not finite stays so.",
+    source: "ONNX Softmax-13")
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
     if let type = context.type(0) { context.set(0, type) }

@@ -5,7 +5,8 @@ struct Split: Operator {
   let name = OperatorName("Split")
   let shapeOperands: Set<Int> = [1]
   let documentation = OperatorDocumentation(
-    summary: "`yᵢ` are consecutive parts of x along `axis`.", shapes: "x: `[…, Σ dᵢ, …]`; split: `[n]`; yᵢ: `[…, dᵢ, …]`.",
+    summary: "`yᵢ` are consecutive parts of x along `axis`.",
+    shapes: "x: `[…, Σ dᵢ, …]`; split: `[n]`; yᵢ: `[…, dᵢ, …]`.",
     axes: "The cut axis is the sum of the parts; the others are themselves.", zeros: "Moved with their elements.",
     source: "ONNX Split-18")
 

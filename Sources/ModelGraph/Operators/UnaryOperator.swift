@@ -73,7 +73,8 @@ struct UnaryOperator: Operator {
     UnaryOperator("Swish", "x / (1 + e^(-alpha·x)) (alpha 1)", since: 24) { x, node in
       x / (1 + expf(-(node.float("alpha") ?? 1) * x))
     },
-    UnaryOperator("Gelu", "x·Φ(x); approximate = tanh: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))", since: 20) { x, node in
+    UnaryOperator("Gelu", "x·Φ(x); approximate = tanh: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))", since: 20) {
+      x, node in
       node.string("approximate") == "tanh"
         ? 0.5 * x * (1 + tanhf(0.7978845608 * (x + 0.044715 * x * x * x))) : 0.5 * x * (1 + erff(x * 0.70710678))
     },

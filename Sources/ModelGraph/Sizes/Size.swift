@@ -116,7 +116,9 @@ extension Size: CustomStringConvertible, ExpressibleByIntegerLiteral {
   /// The polynomial as text, terms in a fixed order: `2*batch*sequence+1`.
   public var description: String {
     if terms.isEmpty { return "0" }
-    let ordered = terms.sorted { ($1.key.count, $0.key.joined(separator: "*")) < ($0.key.count, $1.key.joined(separator: "*")) }
+    let ordered = terms.sorted {
+      ($1.key.count, $0.key.joined(separator: "*")) < ($0.key.count, $1.key.joined(separator: "*"))
+    }
     var text = ""
     for (monomial, coefficient) in ordered {
       let factors = monomial.joined(separator: "*")

@@ -35,7 +35,9 @@ public struct ZeroAnalysis: Sendable {
       try OperatorRegistry.find(node.op).propagate(&context)
       known = context.known
       contractions += context.contractions
-      for case let input? in node.inputs where lastUse[input] == index && !keeping.contains(input) { known[input] = nil }
+      for case let input? in node.inputs where lastUse[input] == index && !keeping.contains(input) {
+        known[input] = nil
+      }
       if unknownResults.contains(index) { continue }
       for (slot, state) in context.results {
         guard let id = node.outputs[slot], context.resultShape(slot) == state.shape else { continue }

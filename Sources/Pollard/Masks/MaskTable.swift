@@ -34,7 +34,7 @@ struct MaskTable {
   }
 
   /// The mask as the compaction pass takes it.
-  var unitMask: UnitMask { UnitMask(heads: heads, groups: groups, feedForward: feedForward) }
+  var unitMask: UnitMask { UnitMask(heads: heads, groups: groups, ffn: feedForward) }
 }
 
 /// A JSON file, its problems told as a request's.

@@ -21,9 +21,11 @@ extension Weight {
     case .concatenation(let parts, let axis) where parts.contains(where: \.isExactWidening):
       return .concatenated(parts.map { $0.cast(to: target) }, axis: axis)
     // Products and sums of narrow types are formed in F32 anyway.
-    case .product(let operand, let factor) where operand.isExactWidening(of: target) && type == .f32:
+    case .product(let operand, let factor)
+    where operand.isExactWidening(of: target) && target.isArithmetic && type == .f32:
       return operand.cast(to: target).multiplied(by: factor)
-    case .sum(let operand, let term) where operand.isExactWidening(of: target) && type == .f32:
+    case .sum(let operand, let term)
+    where operand.isExactWidening(of: target) && target.isArithmetic && type == .f32:
       return operand.cast(to: target).adding(term)
     default:
       return Weight(type: target, shape: shape, .cast(self))

@@ -88,19 +88,25 @@ struct Fixture {
     for layer in 0..<layers {
       let p = "layer.\(layer)."
       let fused = projection == .fused
-      for (name, extent) in fused ? [("qkv", (heads + 2 * groups) * size)] : [("q", heads * size), ("k", groups * size), ("v", groups * size)] {
+      for (name, extent) in fused
+        ? [("qkv", (heads + 2 * groups) * size)] : [("q", heads * size), ("k", groups * size), ("v", groups * size)]
+      {
         copy.tensors.make(p + name, [width, extent])
         if biases { copy.tensors.make(p + name + ".bias", [extent]) }
       }
       copy.tensors.make(p + "o", [heads * size, width])
-      let inner = feedForward == .fusedSwiglu ? [("gateup", 2 * neurons)]
+      let inner =
+        feedForward == .fusedSwiglu
+        ? [("gateup", 2 * neurons)]
         : feedForward == .swiglu ? [("gate", neurons), ("up", neurons)] : [("up", neurons)]
       for (name, extent) in inner {
         copy.tensors.make(p + name, [width, extent])
         if biases { copy.tensors.make(p + name + ".bias", [extent]) }
       }
       copy.tensors.make(p + "down", [neurons, width])
-      for name in ["o.bias", "down.bias", "norm1", "norm1.bias", "norm2", "norm2.bias"] { copy.tensors.make(p + name, [width]) }
+      for name in ["o.bias", "down.bias", "norm1", "norm1.bias", "norm2", "norm2.bias"] {
+        copy.tensors.make(p + name, [width])
+      }
       for name in ["qnorm", "knorm"] { copy.tensors.make(p + name, [size]) }
     }
     return copy
@@ -158,7 +164,8 @@ struct Fixture {
       let shape = builder.integers([0, 0, count, size])
       parts[slot] = try builder.add("Reshape", [parts[slot], shape])
       if headNorms, slot < 2 {
-        parts[slot] = try builder.add("RMSNormalization", [parts[slot], constant(p + (slot == 0 ? "qnorm" : "knorm"), &builder)])
+        parts[slot] = try builder.add(
+          "RMSNormalization", [parts[slot], constant(p + (slot == 0 ? "qnorm" : "knorm"), &builder)])
       }
       parts[slot] = try builder.add("Transpose", [parts[slot]], ["perm": .integers([0, 2, 1, 3])])
       if let angles, slot < 2 { parts[slot] = try builder.add("RotaryEmbedding", [parts[slot], angles.0, angles.1]) }
@@ -180,7 +187,8 @@ struct Fixture {
       inner = try builder.add("Mul", [gate, try linear(input, p + "up", &builder)])
     case .fusedSwiglu:
       let both = try builder.add(
-        "Split", [try linear(input, p + "gateup", &builder)], ["axis": .integer(-1), "num_outputs": .integer(2)], outputs: 2)
+        "Split", [try linear(input, p + "gateup", &builder)], ["axis": .integer(-1), "num_outputs": .integer(2)],
+        outputs: 2)
       inner = try builder.add("Mul", [try builder.add("Swish", [both[0]]), both[1]])
     default: inner = try builder.add(feedForward.rawValue, [try linear(input, p + "up", &builder)])
     }
@@ -225,7 +233,8 @@ extension CompactionPlan {
     try CompactionPlan(
       map: map,
       request: CompactionRequest(
-        mask: mask, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: allowsPadding, allowsRetarget: allowsRetarget),
+        mask: mask, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: allowsPadding,
+        allowsRetarget: allowsRetarget),
       rules: LoaderRules(rules), pool: pool)
   }
 }

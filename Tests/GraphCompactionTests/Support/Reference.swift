@@ -63,38 +63,52 @@ struct ReferenceEvaluator {
     case "Identity": return [x]
     case "Shape":
       let end = node.integer("end", default: x.shape.count)
-      return [Reference(shape: [end - node.integer("start", default: 0)],
-        data: x.shape[node.integer("start", default: 0)..<end].map(Double.init))]
+      return [
+        Reference(
+          shape: [end - node.integer("start", default: 0)],
+          data: x.shape[node.integer("start", default: 0)..<end].map(Double.init))
+      ]
     case "Concat":
       let parts = try node.inputs.indices.map { try operand(node, $0) }
       return [Reference(shape: [parts.map(\.data.count).reduce(0, +)], data: parts.flatMap(\.data))]
     case "Reshape": return [reshape(x, try operand(node, 1).data.map { Int($0) })]
     case "Expand":
       let target = Reference(shape: try operand(node, 1).data.map { Int($0) }, data: [])
-      return [broadcast(x, Reference(shape: target.shape, data: Array(repeating: 0, count: target.shape.reduce(1, *))), { a, _ in a })]
-    case "Unsqueeze": return [Reference(shape: unsqueezed(x.shape, try operand(node, 1).data.map { Int($0) }), data: x.data)]
+      return [
+        broadcast(
+          x, Reference(shape: target.shape, data: Array(repeating: 0, count: target.shape.reduce(1, *))), { a, _ in a })
+      ]
+    case "Unsqueeze":
+      return [Reference(shape: unsqueezed(x.shape, try operand(node, 1).data.map { Int($0) }), data: x.data)]
     case "Transpose": return [transpose(x, node.integers("perm") ?? Array(x.shape.indices.reversed()))]
     case "Split": return try split(x, node)
-    case "Softmax": return [rows(x) { row in
-      let top = row.max() ?? 0
-      let e = row.map { exponential($0 - top) }
-      let total = e.reduce(0, +)
-      return e.map { $0 / total }
-    }]
+    case "Softmax":
+      return [
+        rows(x) { row in
+          let top = row.max() ?? 0
+          let e = row.map { exponential($0 - top) }
+          let total = e.reduce(0, +)
+          return e.map { $0 / total }
+        }
+      ]
     case "LayerNormalization":
       let scale = try operand(node, 1).data
       let bias = try operand(node, 2).data
-      return [rows(x) { row in
-        let mean = row.reduce(0, +) / Double(row.count)
-        let variance = row.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / Double(row.count)
-        return row.indices.map { (row[$0] - mean) / (variance + 1e-5).squareRoot() * scale[$0] + bias[$0] }
-      }]
+      return [
+        rows(x) { row in
+          let mean = row.reduce(0, +) / Double(row.count)
+          let variance = row.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / Double(row.count)
+          return row.indices.map { (row[$0] - mean) / (variance + 1e-5).squareRoot() * scale[$0] + bias[$0] }
+        }
+      ]
     case "RMSNormalization":
       let scale = try operand(node, 1).data
-      return [rows(x) { row in
-        let mean = row.map { $0 * $0 }.reduce(0, +) / Double(row.count)
-        return row.indices.map { row[$0] / (mean + 1e-5).squareRoot() * scale[$0] }
-      }]
+      return [
+        rows(x) { row in
+          let mean = row.map { $0 * $0 }.reduce(0, +) / Double(row.count)
+          return row.indices.map { row[$0] / (mean + 1e-5).squareRoot() * scale[$0] }
+        }
+      ]
     case "MatMul": return [matmul(x, try operand(node, 1))]
     case "Attention": return [attention(x, try operand(node, 1), try operand(node, 2))]
     case "RotaryEmbedding":
@@ -178,7 +192,8 @@ struct ReferenceEvaluator {
   private func split(_ x: Reference, _ node: Node) throws -> [Reference] {
     let last = x.shape.count - 1
     let total = x.shape[last]
-    let sizes = node.input(1) == nil
+    let sizes =
+      node.input(1) == nil
       ? Array(repeating: total / node.outputs.count, count: node.outputs.count)
       : try operand(node, 1).data.map { Int($0) }
     var start = 0
@@ -220,7 +235,8 @@ struct ReferenceEvaluator {
         for i in 0..<length {
           var scores = (0..<keys).map { key in
             (0..<size).reduce(0.0) {
-              $0 + q.data[((b * heads + head) * length + i) * size + $1] * k.data[((b * groups + group) * keys + key) * size + $1]
+              $0 + q.data[((b * heads + head) * length + i) * size + $1]
+                * k.data[((b * groups + group) * keys + key) * size + $1]
             }
           }
           let top = scores.max() ?? 0
@@ -228,7 +244,9 @@ struct ReferenceEvaluator {
           let total = scores.reduce(0, +)
           for j in 0..<valueSize {
             result.data.append(
-              (0..<keys).reduce(0.0) { $0 + scores[$1] / total * v.data[((b * groups + group) * keys + $1) * valueSize + j] })
+              (0..<keys).reduce(0.0) {
+                $0 + scores[$1] / total * v.data[((b * groups + group) * keys + $1) * valueSize + j]
+              })
           }
         }
       }
