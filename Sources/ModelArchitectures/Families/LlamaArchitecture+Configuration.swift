@@ -8,9 +8,10 @@ extension LlamaArchitecture {
     try change.refuseCarriers(carriers(config))
     var editor = ConfigurationEditor(change.config)
     if change.changesHeads || change.carrier != nil {
-      // Ragged results keep the largest layer's counts; their own are told by the tensors.
-      editor.set("num_attention_heads", change.after.map(\.heads).max() ?? sizes.heads)
-      editor.set("num_key_value_heads", change.after.map(\.keyValueHeads).max() ?? sizes.keyValueHeads)
+      // A ragged result keeps both counts of its largest layer; the others are told by the tensors.
+      let largest = change.after.max { ($0.heads, $0.keyValueHeads) < ($1.heads, $1.keyValueHeads) }
+      editor.set("num_attention_heads", largest?.heads ?? sizes.heads)
+      editor.set("num_key_value_heads", largest?.keyValueHeads ?? sizes.keyValueHeads)
       editor.set("head_dim", sizes.headDim)
     }
     if change.changesFeedForward { editor.set("intermediate_size", change.feedForward) }
