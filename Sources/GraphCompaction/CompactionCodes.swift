@@ -18,6 +18,8 @@ extension DiagnosticCode where Domain == CompactionDomain {
   /// The wanted counts are reached only by keeping units as fill, which the request forbids.
   public static let paddingNeeded = Self(
     "paddingNeeded", "the request cannot be met without keeping some units as fill")
+  /// The loader that was asked for cannot open the output, whatever is removed.
+  public static let cannotLoad = Self("cannotLoad", "this loader cannot open the output")
   /// No rule describes the loader that was asked for.
   public static let unknownLoader = Self("unknownLoader", "nothing is known about this loader")
   /// Layers that must be alike have different numbers of units to begin with.

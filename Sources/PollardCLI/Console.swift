@@ -11,8 +11,12 @@ import PollardBase
 
 /// Standard output for results, standard error for talk.
 enum Console {
-  /// Writes a result, followed by a newline.
-  static func result(_ text: String) { write(text + "\n", to: 1) }
+  /// Writes a result, followed by a newline. A result that cannot be written ends the program with exit code 2.
+  static func result(_ text: String) {
+    guard let number = write(text + "\n", to: 1) else { return }
+    error("standard output: \(String(cString: strerror(number)))")
+    exit(2)
+  }
 
   /// Writes a complaint with the program's name.
   static func error(_ text: String) { write("pollard: \(text)\n", to: 2) }
@@ -25,16 +29,19 @@ enum Console {
   /// Whether a descriptor is a terminal.
   static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
-  private static func write(_ text: String, to descriptor: Int32) {
+  /// The error number when not all could be written.
+  @discardableResult
+  private static func write(_ text: String, to descriptor: Int32) -> Int32? {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }
       if count < 0 {
         if errno == EINTR { continue }
-        return
+        return errno
       }
       bytes = bytes.dropFirst(count)
     }
+    return nil
   }
 }
 

@@ -22,7 +22,7 @@ struct ConfigurationCase: Sendable, CustomTestStringConvertible {
     ]),
     ConfigurationCase(name: "qwen2", shape: .uniform, changes: [("intermediate_size", 42)]),
     ConfigurationCase(name: "llama-grouped", shape: .ragged, changes: [
-      ("num_attention_heads", 6), ("intermediate_size", 30),
+      ("num_attention_heads", 6), ("num_key_value_heads", 3), ("intermediate_size", 30),
     ]),
     ConfigurationCase(name: "bert-nothing", shape: .auto, changes: []),
   ]

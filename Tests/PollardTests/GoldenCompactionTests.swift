@@ -1,107 +1,160 @@
+import CheckpointFormats
 import GraphCompaction
-import Pollard
+import GraphExecution
+import ModelArchitectures
+import ModelGraph
 import PollardBase
+import TensorStorage
 import Testing
 
-@Suite("Golden checkpoints are compacted as the manifest expects")
+/// A case of the golden set: a checkpoint with dead units, or with masks, and what is to become of them.
+struct CompactionCase: Sendable, CustomTestStringConvertible {
+  let entry: JSONValue
+
+  var testDescription: String { entry["name"]?.stringValue ?? "" }
+
+  func path(_ key: String) -> String? { entry[key]?.stringValue.map { Paths.join(golden, $0) } }
+
+  func model(_ key: String) throws -> ImportedModel? {
+    guard let path = path(key) else { return nil }
+    return try HuggingFaceFolder(at: path).model()
+  }
+
+  static let all: [CompactionCase] = {
+    guard let source = try? FileSource(path: Paths.join(golden, "manifest.json")),
+      let manifest = try? JSONValue(parsing: source.bytes(0..<source.size))
+    else { return [] }
+    return (manifest["cases"]?.arrayValue ?? []).map(CompactionCase.init)
+  }()
+
+  /// The masks of the case, as numbers by layer; nil when the file has tensors of other names.
+  func mask() throws -> UnitMask? {
+    guard let path = path("masks") else { return nil }
+    let file = try Checkpoint(at: path)
+    var mask = UnitMask()
+    for tensor in file.tensors {
+      let weight = file.weight(tensor)
+      guard weight.shape.rank == 2 else { return nil }
+      let numbers = try weight.cast(to: .f32).floats()
+      let rows = (0..<weight.shape[0]).map { row in Array(numbers[row * weight.shape[1]..<(row + 1) * weight.shape[1]])
+      }
+      switch tensor.name {
+      case "head_mask": mask.heads = rows
+      case "kv_group_mask": mask.groups = rows
+      case "ffn_mask": mask.ffn = rows
+      default: return nil
+      }
+    }
+    return mask
+  }
+}
+
+@Suite("The golden set: classes, counts, and the same numbers before and after")
 struct GoldenCompactionTests {
-  @Test("units, parameters and the counts of every layer under ragged", arguments: Scenario.compacting)
-  func counts(_ scenario: Scenario) throws {
-    let folder = try TemporaryFolder()
-    let report = try scenario.compact(to: folder("compacted"))
-    let counts = report.plan.counts
-    let expected = try #require(scenario.expected)
-    #expect(counts.dead == expected["dead"]?.intValue)
-    #expect(counts.declared == expected["declared"]?.intValue)
-    #expect(counts.constant == expected["constant"]?.intValue)
-    #expect(counts.padded == expected["padded"]?.intValue ?? 0)
-    #expect(counts.rescaled == expected["fractional"]?.intValue ?? 0)
-    #expect(counts.removed == counts.dead + counts.declared)
-    #expect(counts.requested == counts.removed + counts.padded)
+  private func plan(_ map: DimensionMap, _ mask: UnitMask?, _ shape: CompactionShape) throws -> CompactionPlan {
+    try CompactionPlan(
+      map: map, request: CompactionRequest(mask: mask, shape: shape), rules: LoaderRules([]), pool: pool)
+  }
 
-    let parameters = scenario.golden.entry["parameters"]
-    #expect(report.parameters.before == parameters?["before"]?.intValue)
-    #expect(report.parameters.after == parameters?["after_ragged"]?.intValue)
-    let model = try Model(at: folder("compacted"))
-    #expect(model.imported.parameterCount == report.parameters.after)
-
-    let layers = try #require(scenario.golden.entry["layers_ragged"]?.arrayValue)
-    #expect(model.layers.count == layers.count)
-    for (layer, (plan, entry)) in zip(model.layers, zip(report.plan.layers, layers)) {
-      #expect(layer.heads == entry["heads"]?["after"]?.intValue, "layer \(layer.index)")
-      #expect(layer.keyValueHeads == entry["key_value_heads"]?["after"]?.intValue, "layer \(layer.index)")
-      #expect(layer.feedForward == entry["ffn"]?["after"]?.intValue, "layer \(layer.index)")
-      #expect(plan.heads?.units.before == entry["heads"]?["before"]?.intValue)
-      #expect(plan.heads?.groupsBefore == entry["key_value_heads"]?["before"]?.intValue)
-      #expect(plan.neurons?.before == entry["ffn"]?["before"]?.intValue)
-      #expect(plan.heads?.units.padded.count == entry["heads"]?["padded"]?.intValue, "layer \(layer.index)")
-      #expect(plan.neurons?.padded.count == entry["ffn"]?["padded"]?.intValue, "layer \(layer.index)")
+  private func check(_ plan: CompactionPlan, _ expected: JSONValue, _ entry: JSONValue) {
+    #expect(plan.counts.dead == expected["dead"]?.intValue)
+    #expect(plan.counts.declared == expected["declared"]?.intValue)
+    #expect(plan.counts.constant == expected["constant"]?.intValue)
+    if let padded = expected["padded"]?.intValue { #expect(plan.counts.padded == padded) }
+    if let fractional = expected["fractional"]?.intValue { #expect(plan.counts.rescaled == fractional) }
+    func pairs(_ key: String) -> Set<[Int]>? {
+      expected[key]?.arrayValue.map { Set($0.map { $0.arrayValue?.compactMap(\.intValue) ?? [] }) }
+    }
+    func found(_ units: (LayerPlan) -> [Int]) -> Set<[Int]> {
+      Set(plan.layers.flatMap { layer in units(layer).map { [layer.index, $0] } })
+    }
+    if let wanted = pairs("dead_heads") { #expect(found { $0.heads?.units.removed.map(\.index) ?? [] } == wanted) }
+    if let wanted = pairs("dead_neurons") { #expect(found { $0.neurons?.removed.map(\.index) ?? [] } == wanted) }
+    if let wanted = pairs("constant_heads") { #expect(found { $0.heads?.units.constant ?? [] } == wanted) }
+    if let wanted = pairs("constant_neurons") { #expect(found { $0.neurons?.constant ?? [] } == wanted) }
+    for layer in entry["layers_ragged"]?.arrayValue ?? [] {
+      guard let index = layer["index"]?.intValue, plan.layers.indices.contains(index) else {
+        Issue.record("layer of the manifest")
+        continue
+      }
+      let mine = plan.layers[index]
+      if let heads = mine.heads {
+        #expect(heads.units.after == layer["heads"]?["after"]?.intValue, "heads of layer \(index)")
+        #expect(heads.units.padded.count == layer["heads"]?["padded"]?.intValue, "filled heads of layer \(index)")
+        #expect(heads.keptGroups.count == layer["key_value_heads"]?["after"]?.intValue, "groups of layer \(index)")
+      }
+      if let neurons = mine.neurons {
+        #expect(neurons.after == layer["ffn"]?["after"]?.intValue, "neurons of layer \(index)")
+        #expect(neurons.padded.count == layer["ffn"]?["padded"]?.intValue, "filled neurons of layer \(index)")
+      }
     }
   }
 
-  @Test("the tensors of the files shrink by exactly the parameters that go", arguments: Scenario.compacting)
-  func elements(_ scenario: Scenario) throws {
-    let model = try Model(at: scenario.original)
-    guard model.imported.prunePairs.isEmpty else { return }
-    let folder = try TemporaryFolder()
-    let report = try scenario.compact(to: folder("compacted"))
-    let before = try Tensors.stored(scenario.original).values.reduce(0) { $0 + $1.elementCount }
-    let after = try Tensors.stored(folder("compacted")).values.reduce(0) { $0 + $1.elementCount }
-    #expect(before - after == report.parameters.before - report.parameters.after)
+  /// Every output and tap of two graphs, bit for bit.
+  private func compare(_ before: Graph, _ after: Graph, _ entry: CompactionCase, _ remark: Comment) throws {
+    guard let path = entry.path("inputs") else { return }
+    let file = try Checkpoint(at: path)
+    var given: [String: Tensor] = [:]
+    for tensor in file.tensors where before.inputs.contains(where: { before[$0].name == tensor.name }) {
+      given[tensor.name] = try Tensor(reading: file.weight(tensor))
+    }
+    let taps = Set(before.taps.map(\.name))
+    let first = try GraphExecutor(before, threads: pool).run(inputs: given, collecting: taps)
+    let second = try GraphExecutor(after, threads: pool).run(inputs: given, collecting: taps)
+    #expect(Set(first.keys) == Set(second.keys))
+    for (name, value) in first {
+      let other = try #require(second[name])
+      let equal = zip(value.floats(), other.floats()).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) }
+      #expect(value.extents == other.extents && equal, "\(name), \(remark)")
+    }
   }
 
-  @Test("units by name: dead, constant, and those that only look removable", arguments: Scenario.compacting.filter { $0.origin == .zeros })
-  func classes(_ scenario: Scenario) throws {
-    let expected = try #require(scenario.expected)
-    let plan = try Model(at: scenario.original).plan(options: PlanOptions(shape: .ragged), pool: pool)
-    func pairs(_ key: String) -> [[Int]]? {
-      expected[key]?.arrayValue.map { $0.map { ($0.arrayValue ?? []).compactMap(\.intValue) } }
+  private func run(_ entry: CompactionCase, _ model: ImportedModel, _ mask: UnitMask?, _ expected: JSONValue?) throws {
+    let map = try DimensionMap(model.graph)
+    let masked = try mask.map { try map.maskedGraph($0) } ?? model.graph
+    for shape in [CompactionShape.ragged, .uniform] {
+      let plan = try plan(map, mask, shape)
+      if shape == .ragged, let expected { check(plan, expected, entry.entry) }
+      let small = try plan.apply(to: map)
+      try small.validate()
+      try compare(masked, small, entry, "\(shape)")
+      let found = try CompactionPlan.matching(map, small, pool: pool)
+      #expect(found.layers.map { $0.heads?.units.kept } == plan.layers.map { $0.heads?.units.kept }, "\(shape)")
+      #expect(found.layers.map { $0.neurons?.kept } == plan.layers.map { $0.neurons?.kept }, "\(shape)")
     }
-    func listed(_ units: (LayerPlan) -> [Int]) -> [[Int]] {
-      plan.layers.flatMap { layer in units(layer).map { [layer.index, $0] } }
-    }
-    if let dead = pairs("dead_heads") { #expect(listed { $0.heads?.units.removed.map(\.index) ?? [] } == dead) }
-    if let dead = pairs("dead_neurons") { #expect(listed { $0.neurons?.removed.map(\.index) ?? [] } == dead) }
-    if let constant = pairs("constant_heads") { #expect(listed { $0.heads?.units.constant ?? [] } == constant) }
-    if let constant = pairs("constant_neurons") { #expect(listed { $0.neurons?.constant ?? [] } == constant) }
-    let kept = (
-      heads: listed { layer in layer.heads.map { $0.units.kept.filter { !layer.isFill(head: $0) } } ?? [] },
-      neurons: listed { $0.neurons?.kept ?? [] }
-    )
-    for head in pairs("live_heads") ?? [] { #expect(kept.heads.contains(head)) }
-    for neuron in pairs("live_neurons") ?? [] { #expect(kept.neurons.contains(neuron)) }
+  }
+
+  @Test("From zeros alone", arguments: CompactionCase.all.filter { $0.path("masked") != nil })
+  func fromZeros(_ entry: CompactionCase) throws {
+    let model = try #require(try entry.model("masked"))
+    try run(entry, model, nil, entry.entry["from_zeros"])
   }
 
   @Test(
-    "a mask as JSON lists gives the same bytes as the mask as tensors",
-    arguments: GoldenCase.all.filter { $0.path("masks") != nil && $0.path("masks_json") != nil })
-  func json(_ golden: GoldenCase) throws {
-    let folder = try TemporaryFolder()
-    let model = try Model(at: #require(golden.path("dense") ?? golden.path("masked")))
-    for (name, key) in [("a", "masks"), ("b", "masks_json")] {
-      let plan = try model.plan(masks: .file(#require(golden.path(key))), options: PlanOptions(shape: .ragged), pool: pool)
-      try model.compact(plan, to: folder(name), pool: pool)
+    "With masks",
+    arguments: CompactionCase.all.filter {
+      $0.path("masks") != nil && $0.entry["with_masks"]?["error"]?.stringValue == nil
+    })
+  func withMasks(_ entry: CompactionCase) throws {
+    let model = try #require(try entry.model("dense") ?? entry.model("masked"))
+    let mask = try #require(try entry.mask())
+    try run(entry, model, mask, entry.entry["with_masks"])
+  }
+
+  @Test(
+    "Masks that are refused",
+    arguments: CompactionCase.all.filter {
+      ["maskShape", "maskValue"].contains($0.entry["with_masks"]?["error"]?.stringValue ?? "")
+    })
+  func refused(_ entry: CompactionCase) throws {
+    let model = try #require(try entry.model("dense"))
+    let map = try DimensionMap(model.graph)
+    let mask = try #require(try entry.mask())
+    do {
+      _ = try plan(map, mask, .ragged)
+      Issue.record("not refused")
+    } catch let error as CompactionError {
+      #expect(error.code.name == entry.entry["with_masks"]?["error"]?.stringValue)
     }
-    #expect(try Files.contents(of: folder("a")) == Files.contents(of: folder("b")))
-  }
-}
-
-extension LayerPlan {
-  fileprivate func isFill(head: Int) -> Bool { heads?.units.padded.contains(head) ?? false }
-}
-
-@Suite("Golden requests that must be refused are refused by name, and nothing is written")
-struct GoldenRefusalTests {
-  @Test("the error of the manifest", arguments: Scenario.refusing)
-  func refused(_ scenario: Scenario) throws {
-    let folder = try TemporaryFolder()
-    let code = codeThrown { _ = try scenario.compact(to: folder("compacted")) }
-    #expect(code == scenario.refusal)
-    #expect(try folder.names.isEmpty)
-  }
-
-  @Test("the verifier refuses the same masks", arguments: Scenario.refusing)
-  func verifying(_ scenario: Scenario) throws {
-    #expect(codeThrown { _ = try scenario.verify(scenario.original) } == scenario.refusal)
   }
 }

@@ -114,7 +114,7 @@ import Testing
         #expect(try !scenario.verify(output, options: quick).equal, "\(lie)")
       }
       // Declaring removed units dead changes nothing: classes are derived again.
-      try Files.write(path, Array(honest.replacing("\"declared\"", with: "\"dead\"").utf8))
+      try Files.write(path, Array(honest.replacing(#""class":"declared""#, with: #""class":"dead""#).utf8))
       let verification = try verify(original: scenario.original, compacted: output, options: quick, pool: pool)
       #expect(!verification.equal)
       #expect(verification.report.proof?.unproven == 33)

@@ -92,24 +92,27 @@ struct UnitClassifier {
   }
 
   private func join(_ set: UnitSet, _ terms: [Int: ContractionTerms], _ positions: AxisPositions) -> [Int: Evidence] {
-    var result: [Int: Evidence] = [:]
+    var result = [Evidence?](repeating: nil, count: set.count)
     for contraction in set.contractions {
-      guard let extent = positions.table.size(of: contraction.axis)?.constant else { return [:] }
-      let kept = positions.positions(contraction.axis) ?? Array(0..<extent)
-      let found = terms[contraction.node]
-      for (place, position) in kept.enumerated() {
-        guard let unit = set.unit(at: position, of: contraction.axis, positions.table) else { continue }
-        guard let found, found.terms.count == kept.count else {
-          result[unit, default: Evidence()].worst = .unknown
-          continue
+      guard let owners = set.units(along: contraction.axis, positions.table) else { return [:] }
+      let kept = positions.positions(contraction.axis) ?? Array(owners.indices)
+      let found = terms[contraction.node].flatMap { $0.terms.count == kept.count ? $0 : nil }
+      for (place, position) in kept.enumerated() where owners[position] >= 0 {
+        var evidence = result[owners[position]] ?? Evidence()
+        if let found {
+          evidence.worst = max(evidence.worst, found.terms[place])
+          evidence.consumerZero = evidence.consumerZero && found.consumerZero[place]
+          evidence.producerZero = evidence.producerZero && found.producerZero[place]
+          evidence.activationPoisoned = evidence.activationPoisoned || found.activationPoisoned[place]
+        } else {
+          evidence.worst = max(evidence.worst, .unknown)
         }
-        result[unit, default: Evidence()].worst = max(result[unit]?.worst ?? .zero, found.terms[place])
-        if !found.consumerZero[place] { result[unit, default: Evidence()].consumerZero = false }
-        if !found.producerZero[place] { result[unit, default: Evidence()].producerZero = false }
-        if found.activationPoisoned[place] { result[unit, default: Evidence()].activationPoisoned = true }
+        result[owners[position]] = evidence
       }
     }
-    return result
+    var byUnit: [Int: Evidence] = [:]
+    for (unit, evidence) in result.enumerated() { byUnit[unit] = evidence }
+    return byUnit
   }
 
   /// The neurons at which a value is zero for every input.
@@ -117,17 +120,18 @@ struct UnitClassifier {
     _ value: ValueID, _ dimension: Dimension, _ analysis: ZeroAnalysis, _ positions: AxisPositions
   ) -> Set<Int> {
     guard let state = analysis.states[value], let axis = map.axes(value)?.last,
-      let extent = positions.table.size(of: axis)?.constant
+      let owners = UnitSet.neurons(dimension).units(along: axis, positions.table)
     else { return [] }
-    let kept = positions.positions(axis) ?? Array(0..<extent)
+    let kept = positions.positions(axis) ?? Array(owners.indices)
     guard !kept.isEmpty, state.states.count % kept.count == 0 else { return [] }
     var result: Set<Int> = []
     var live: Set<Int> = []
-    for (place, found) in state.states.enumerated() {
-      guard let unit = UnitSet.neurons(dimension).unit(at: kept[place % kept.count], of: axis, positions.table) else {
-        continue
+    for (place, found) in state.states.enumerated() where owners[kept[place % kept.count]] >= 0 {
+      if found == .zero {
+        result.insert(owners[kept[place % kept.count]])
+      } else {
+        live.insert(owners[kept[place % kept.count]])
       }
-      if found == .zero { result.insert(unit) } else { live.insert(unit) }
     }
     return result.subtracting(live)
   }

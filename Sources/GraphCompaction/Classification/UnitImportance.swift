@@ -47,13 +47,11 @@ extension DimensionMap {
     var scores = Array(repeating: 0.0, count: set.count)
     if metric == .random { return scores.map { _ in Double(random.next() >> 11) / Double(1 << 53) } }
     for contraction in set.contractions {
-      guard let consumer = consumer(contraction),
+      guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, relations.table),
         let weight = graph.nodes[consumer.slot.node].input(consumer.slot.slot).flatMap({ graph[$0].initializer })
       else { continue }
       let sums = try weight.sums(along: consumer.axis, squared: metric == .l2, pool: pool)
-      for (position, sum) in sums.enumerated() {
-        if let unit = set.unit(at: position, of: contraction.axis, relations.table) { scores[unit] += sum }
-      }
+      for (position, sum) in sums.enumerated() where owners[position] >= 0 { scores[owners[position]] += sum }
     }
     return metric == .l2 ? scores.map { $0.squareRoot() } : scores
   }

@@ -76,7 +76,8 @@ struct AxisPositions: Sendable {
         guard let places = enumerate(table.flattened([part])[...], outer), let extent = table.size(part).constant else {
           return nil
         }
-        for place in places { result += inner.map { (start + place) * restSize + $0 } }
+        result.reserveCapacity(result.count + places.count * inner.count)
+        for place in places { for offset in inner { result.append((start + place) * restSize + offset) } }
         start += extent
       }
       return result
@@ -98,34 +99,38 @@ struct AxisPositions: Sendable {
         places = enumerate(rest, extended)
       }
       guard let places else { return nil }
-      result += places.map { index * restSize + $0 }
+      for place in places { result.append(index * restSize + place) }
     }
     return result
   }
 }
 
 extension FactorTable {
-  /// The index that a position of an axis of known extent has along a leaf; nil where the position lies in a part without the leaf.
-  func coordinate(of leaf: FactorID, in axis: Axis, at position: Int) -> Int? {
-    var rest = position
-    for factor in flattened(axis).reversed() {
+  /// For each position of an axis of known extent the index it has along a leaf; -1 where it lies in a part without the leaf.
+  ///
+  /// Nil when the extent is not known.
+  func coordinates(of leaf: FactorID, in axis: Axis) -> [Int]? {
+    let factors = flattened(axis)
+    guard let total = size(of: factors)?.constant else { return nil }
+    var result = [Int](repeating: -1, count: total)
+    var stride = 1
+    for factor in factors.reversed() {
       guard let extent = size(factor).constant, extent > 0 else { return nil }
-      let index = rest % extent
-      rest /= extent
-      if factor == leaf { return index }
-      if case .sum(let parts) = parts(factor) {
-        var start = 0
+      if factor == leaf {
+        for position in 0..<total { result[position] = position / stride % extent }
+      } else if case .sum(let parts) = parts(factor) {
+        var inner: [Int] = []
         for part in parts {
-          guard let length = size(part).constant else { return nil }
-          if index < start + length {
-            if let found = coordinate(of: leaf, in: [part], at: index - start) { return found }
-            break
-          }
-          start += length
+          guard let found = coordinates(of: leaf, in: [part]) else { return nil }
+          inner += found
+        }
+        for position in 0..<total where inner[position / stride % extent] >= 0 {
+          result[position] = inner[position / stride % extent]
         }
       }
+      stride *= extent
     }
-    return nil
+    return result
   }
 
   /// Whether, wherever a leaf occurs in an axis, another one comes before it in the same product.

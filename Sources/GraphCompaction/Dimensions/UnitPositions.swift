@@ -27,18 +27,18 @@ enum UnitSet: Sendable {
     }
   }
 
-  /// The unit that a position of an axis belongs to.
-  func unit(at position: Int, of axis: Axis, _ table: FactorTable) -> Int? {
-    switch self {
-    case .neurons(let dimension): return table.coordinate(of: dimension.factor, in: axis, at: position)
-    case .heads(let heads):
-      var index = 0
-      for dimension in heads.dimensions {
-        guard let place = table.coordinate(of: dimension.factor, in: axis, at: position) else { return nil }
-        index = index * dimension.size + place
+  /// For each position of an axis of known extent the unit it belongs to; -1 for none. Nil when the extent is not known.
+  func units(along axis: Axis, _ table: FactorTable) -> [Int]? {
+    var result: [Int]?
+    for dimension in dimensions {
+      guard let places = table.coordinates(of: dimension.factor, in: axis) else { return nil }
+      guard let outer = result else {
+        result = places
+        continue
       }
-      return index
+      result = zip(outer, places).map { $0 < 0 || $1 < 0 ? -1 : $0 * dimension.size + $1 }
     }
+    return result
   }
 }
 
@@ -55,12 +55,11 @@ extension DimensionMap {
     if units.isEmpty, factors.isEmpty { return }
     let table = relations.table
     for contraction in set.contractions {
-      guard let consumer = consumer(contraction), let extent = table.size(of: contraction.axis)?.constant else {
+      guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, table) else {
         continue
       }
       var change = ConsumerChange(axis: consumer.axis)
-      for position in 0..<extent {
-        guard let unit = set.unit(at: position, of: contraction.axis, table) else { continue }
+      for (position, unit) in owners.enumerated() where unit >= 0 {
         if units.contains(unit) {
           change.zeroed.append(position)
         } else if let factor = factors[unit] {

@@ -48,10 +48,11 @@ private struct UnitMatching {
     var groups: [Int: UInt64] = [:]
     var units: [Int: UInt64] = [:]
 
-    mutating func add(_ digest: UInt64, group: Int?, unit: Int?) {
-      if let unit {
+    /// A position of a unit tells about the unit, one of a group without unit about the group.
+    mutating func add(_ digest: UInt64, group: Int, unit: Int) {
+      if unit >= 0 {
         units[unit] = (units[unit, default: 0] &* 31) ^ digest
-      } else if let group {
+      } else if group >= 0 {
         groups[group] = (groups[group, default: 0] &* 31) ^ digest
       }
     }
@@ -86,24 +87,24 @@ private struct UnitMatching {
         continue
       }
       let places = positions.positions(axis) ?? []
+      guard let owners = set.units(along: axis, map.relations.table), places.count == after.shape[use.axis] else {
+        continue
+      }
       if sums.contains(use.slot.node) {
-        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() {
-          guard let unit = set.unit(at: places[place], of: axis, map.relations.table) else { continue }
-          readers[unit] = (readers[unit] ?? true) && isZero
+        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() where owners[places[place]] >= 0 {
+          readers[owners[places[place]]] = (readers[owners[places[place]]] ?? true) && isZero
         }
-        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() {
-          guard let unit = set.unit(at: place, of: axis, map.relations.table) else { continue }
-          originalReaders[unit] = (originalReaders[unit] ?? true) && isZero
+        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() where owners[place] >= 0 {
+          originalReaders[owners[place]] = (originalReaders[owners[place]] ?? true) && isZero
         }
         continue
       }
-      for (place, digest) in try before.digests(along: use.axis).enumerated() {
-        let found = owner(place, axis, set)
-        old.add(digest, group: found.group, unit: found.unit)
+      let groups = groups(along: axis, set)
+      for (position, digest) in try before.digests(along: use.axis).enumerated() {
+        old.add(digest, group: groups[position], unit: owners[position])
       }
       for (place, digest) in try after.digests(along: use.axis).enumerated() {
-        let found = owner(places[place], axis, set)
-        new.add(digest, group: found.group, unit: found.unit)
+        new.add(digest, group: groups[places[place]], unit: owners[places[place]])
       }
     }
     var kept: [Int] = []
@@ -193,10 +194,11 @@ private struct UnitMatching {
     return (before, after)
   }
 
-  /// The unit a position belongs to, or the group when it belongs to all queries of one.
-  private func owner(_ position: Int, _ axis: Axis, _ set: UnitSet) -> (group: Int?, unit: Int?) {
-    if let unit = set.unit(at: position, of: axis, map.relations.table) { return (nil, unit) }
-    guard case .heads(let heads) = set, let groups = heads.groups else { return (nil, nil) }
-    return (map.relations.table.coordinate(of: groups.factor, in: axis, at: position), nil)
+  /// For each position of an axis the group it belongs to; -1 for none.
+  private func groups(along axis: Axis, _ set: UnitSet) -> [Int] {
+    let extent = map.relations.table.size(of: axis)?.constant ?? 0
+    let none = [Int](repeating: -1, count: extent)
+    guard case .heads(let heads) = set, let groups = heads.groups else { return none }
+    return map.relations.table.coordinates(of: groups.factor, in: axis) ?? none
   }
 }

@@ -31,13 +31,29 @@ extension Weight {
         } catch { return .failure(error) }
       }
       try read.get()
-      for offset in 0..<elements.count {
-        let place = axis == 0 ? row + offset / columns : offset % columns
-        result[place] = (result[place] ^ UInt64(buffer[offset].bitPattern)) &* 0x9E37_79B9_7F4A_7C15
-        result[place] ^= result[place] >> 29
+      // Rows one after the other, so that neither loop divides.
+      result.withUnsafeMutableBufferPointer { digests in
+        buffer.withUnsafeBufferPointer { values in
+          for line in 0..<count {
+            if axis == 0 {
+              var digest = digests[row + line]
+              for column in 0..<columns { digest = Self.mixed(digest, values[line * columns + column]) }
+              digests[row + line] = digest
+            } else {
+              for column in 0..<columns {
+                digests[column] = Self.mixed(digests[column], values[line * columns + column])
+              }
+            }
+          }
+        }
       }
       row += count
     }
     return result
+  }
+
+  private static func mixed(_ digest: UInt64, _ value: Float) -> UInt64 {
+    let product = (digest ^ UInt64(value.bitPattern)) &* 0x9E37_79B9_7F4A_7C15
+    return product ^ product >> 29
   }
 }

@@ -81,27 +81,34 @@ public struct CompactionPlan: Sendable, Hashable {
   /// - Throws: `FormatError` from reading weights. `CompactionError`: `maskShape`, `maskValue`, `notRemovable`, `implausibleMask`, `notFinite`,
   ///   `unevenGroups`, `paddingNeeded`, `layersDiffer`, `unknownLoader`.
   public init(map: DimensionMap, request: CompactionRequest, rules: LoaderRules, pool: ThreadPool) throws {
+    loaders = []
     if let loader = request.loader, !rules.rows.contains(where: { $0.loader == loader }) {
       throw CompactionError(
         .unknownLoader, subject: .option("--for"),
         expected: rules.rows.map(\.loader).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
           .joined(separator: ", "), found: loader)
     }
+    if let loader = request.loader, let row = rules.rows.first(where: { $0.loader == loader }),
+      rules.rows.allSatisfy({ $0.loader != loader || $0.opens == false })
+    {
+      throw CompactionError(
+        .cannotLoad, subject: .option("--for \(loader)"), found: row.remark,
+        remedy: "leave --for out, or name a loader that reads this format")
+    }
     let candidates = try Self.candidates(map, request, pool)
     let selection = LayerSelection(
       layers: map.layers, candidates: candidates, roundTo: request.roundTo, allowsPadding: request.allowsPadding)
+    let rows = rules.rows.filter {
+      $0.opens != false && (request.loader == nil || $0.loader == request.loader)
+        && (request.allowsRetarget || $0.carrier == nil)
+    }
     switch request.shape {
     case .ragged: layers = try selection.plans(heads: .perLayer, feedForward: .perLayer)
     case .uniform: layers = try selection.plans(heads: .uniform, feedForward: .uniform)
-    case .auto:
-      let rows = rules.rows.filter {
-        $0.opens != false && (request.loader == nil || $0.loader == request.loader)
-          && (request.allowsRetarget || $0.carrier == nil)
-      }
-      (layers, target) = try Self.best(rows, selection, map)
+    case .auto: (layers, target) = try Self.best(rows, selection, map)
     }
-    loaders = []
-    loaders = rules.rows.map { $0.verdict(on: layers, isChosen: $0 == target) }
+    if request.shape != .auto { target = LoaderRules(rows).mostAccepted(layers) }
+    loaders = rules.verdicts(on: layers, writtenAs: target?.carrier)
   }
 
   /// The row under which least remains; of equals, the first.

@@ -1,34 +1,59 @@
 import ModelGraph
 
-/// Whether one loader opens the smaller model, and why or why not.
+/// Whether one loader opens the smaller model as it is written, and why or why not.
 public struct LoaderVerdict: Sendable, Hashable {
   /// The loader's name.
   public var name: String
-  /// The class under which it would, where that is not the original's.
-  public var carrier: String?
-  /// Whether it opens the model as planned; nil when nothing is known.
+  /// Whether it opens the model; nil when nothing is known.
   public var loads: Bool?
-  /// The reason, as a sentence without a full stop; may be empty when it loads.
+  /// The reason and what would help, as a sentence without a full stop; may be empty when it loads.
   public var reason: String
 }
 
+extension LoaderRules {
+  /// One verdict for each loader, in the order of the rules.
+  ///
+  /// - Parameter carrier: the class the model is written for; nil for the original's own.
+  func verdicts(on layers: [LayerPlan], writtenAs carrier: String?) -> [LoaderVerdict] {
+    var names: [String] = []
+    for row in rows where !names.contains(row.loader) { names.append(row.loader) }
+    return names.compactMap { name in
+      let choices = rows.filter { $0.loader == name }
+      guard let row = choices.first(where: { $0.carrier == carrier }) ?? choices.first else { return nil }
+      var reasons = row.objections(to: layers)
+      let loads = reasons.isEmpty ? row.opens : false
+      if loads != true, !row.remark.isEmpty { reasons.append(row.remark) }
+      let other = choices.first { $0.carrier != nil && $0.carrier != carrier && $0.accepts(layers) }
+      if loads != true, let other = other?.carrier, !row.remark.contains("--retarget") {
+        reasons.append("--retarget writes the same function as \(other), which it takes")
+      }
+      return LoaderVerdict(name: name, loads: loads, reason: reasons.joined(separator: "; "))
+    }
+  }
+
+  /// The class that most loaders accept, as one of its rows that does; of equals the first, which is the original's own.
+  func mostAccepted(_ layers: [LayerPlan]) -> LoaderRule? {
+    let accepting = rows.filter { $0.accepts(layers) }
+    var best: (row: LoaderRule, count: Int)?
+    for row in accepting {
+      let count = accepting.count { $0.carrier == row.carrier }
+      if best.map({ count > $0.count }) ?? true { best = (row, count) }
+    }
+    return best?.row
+  }
+}
+
 extension LoaderRule {
-  /// What the loader makes of planned counts.
-  func verdict(on layers: [LayerPlan], isChosen: Bool) -> LoaderVerdict {
+  /// Whether the loader is known to open a model with planned counts.
+  func accepts(_ layers: [LayerPlan]) -> Bool { opens == true && objections(to: layers).isEmpty }
+
+  /// Why planned counts cannot be held.
+  func objections(to layers: [LayerPlan]) -> [String] {
     let heads = heads.objection(
       to: layers.map { $0.heads.map { ($0.units.before, $0.units.after, $0.keptGroups.count) } }, "head")
     let neurons = feedForward.objection(
       to: layers.map { $0.neurons.map { ($0.before, $0.after, 0) } }, "feed-forward")
-    let objections = [heads, neurons].compactMap { $0 }
-    var loads: Bool? = opens
-    var reasons = objections
-    if !objections.isEmpty { loads = false }
-    if carrier != nil, !isChosen, loads != false {
-      loads = false
-      reasons.append("would load as \(carrier ?? "") with --retarget")
-    }
-    if loads != true, !remark.isEmpty { reasons.append(remark) }
-    return LoaderVerdict(name: loader, carrier: carrier, loads: loads, reason: reasons.joined(separator: "; "))
+    return [heads, neurons].compactMap { $0 }
   }
 }
 

@@ -39,13 +39,12 @@ extension CompactionPlan {
     let table = map.relations.table
     var result: [ComparisonPoint] = []
     for contraction in set.contractions {
-      guard let (value, axis) = map.activation(contraction), let extent = table.size(of: contraction.axis)?.constant
+      guard let (value, axis) = map.activation(contraction), let owners = set.units(along: contraction.axis, table)
       else {
         continue
       }
       var point = ComparisonPoint(layer: layer, kind: kind, value: value, axis: axis, positions: [], units: [])
-      for position in 0..<extent {
-        guard let unit = set.unit(at: position, of: contraction.axis, table), kept.contains(unit) else { continue }
+      for (position, unit) in owners.enumerated() where kept.contains(unit) {
         point.positions.append(position)
         point.units.append(unit)
       }

@@ -178,12 +178,37 @@ public struct FactorTable: Sendable {
         entries[root(y).index].parts = .product([x, remainder])
         a = flattened(a)
         b = flattened(b)
+      } else if case .sum(let pieces) = parts(y), let count = prefix(of: a, equalTo: size(y)) {
+        let product = Array(a[..<count])
+        a.removeFirst(count)
+        b.removeFirst()
+        cut(product, into: pieces, node: node)
+        a = flattened(a)
+        b = flattened(b)
+      } else if case .sum(let pieces) = parts(x), let count = prefix(of: b, equalTo: size(x)) {
+        let product = Array(b[..<count])
+        b.removeFirst(count)
+        a.removeFirst()
+        cut(product, into: pieces, node: node)
+        a = flattened(a)
+        b = flattened(b)
       } else {
         pin(a + b, Pin(.unequal, node: node))
         return
       }
     }
     if !(a + b).isEmpty { pin(a + b, Pin(.unequal, node: node)) }
+  }
+
+  /// The number of leading factors whose product is a given extent.
+  private func prefix(of axis: Axis, equalTo size: Size) -> Int? {
+    var product = Size(1)
+    for (index, factor) in axis.enumerated() {
+      guard let next = product.multiplied(by: self.size(factor)) else { return nil }
+      product = next
+      if product == size { return index + 1 }
+    }
+    return nil
   }
 
   /// Makes two factors of equal size the same.
@@ -275,7 +300,9 @@ public struct FactorTable: Sendable {
   /// Cuts a product into consecutive ranges by cutting its first factor.
   private mutating func cut(_ product: [FactorID], into pieces: [FactorID], node: Int) {
     let flat = flattened(product)
-    guard let first = flat.first, let restSize = size(of: Array(flat.dropFirst())) else { return }
+    guard let first = flat.first, let restSize = size(of: Array(flat.dropFirst())) else {
+      return pin(flat + pieces, Pin(.unequal, node: node))
+    }
     var cuts: [FactorID] = []
     for piece in pieces {
       guard let part = size(piece).dividedExactly(by: restSize) else {

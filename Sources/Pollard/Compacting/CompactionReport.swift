@@ -36,8 +36,7 @@ public struct CompactionReport: Report {
       "loaders": .array(
         plan.loaders.map { verdict in
           [
-            "name": JSONValue(verdict.name), "carrier": verdict.carrier.map { JSONValue($0) } ?? .null,
-            "loads": verdict.loads.map { JSONValue($0) } ?? .null, "reason": JSONValue(verdict.reason),
+            "name": JSONValue(verdict.name), "loads": verdict.loads.map { JSONValue($0) } ?? .null, "reason": JSONValue(verdict.reason),
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
@@ -114,8 +113,7 @@ public struct CompactionReport: Report {
   private var loaderTable: String {
     var table = TextTable(["loader", "loads", "why"])
     for verdict in plan.loaders {
-      let name = verdict.name + (verdict.carrier.map { " (as \($0))" } ?? "")
-      table.add(name, verdict.loads.map { $0 ? "yes" : "no" } ?? "?", escapedForTerminal(verdict.reason))
+      table.add(verdict.name, verdict.loads.map { $0 ? "yes" : "no" } ?? "?", escapedForTerminal(verdict.reason))
     }
     return table.text
   }

@@ -22,7 +22,9 @@ extension Model {
     masks: MaskSource? = nil, progress: ((String) -> Void)? = nil
   ) throws -> CompactionReport {
     let result = try compaction(plan)
-    let directory = try AtomicDirectory(path: output, replacing: options.replacing, inputs: [folder.checkpoint.location.folder])
+    var inputs = [folder.checkpoint.location.folder]
+    if case .file(let path)? = masks { inputs.append(path) }
+    let directory = try AtomicDirectory(path: output, replacing: options.replacing, inputs: inputs)
     let isCopy = plan.changesNothing && imported.prunePairs.isEmpty && options.maxShardSize == nil
     let writer = CheckpointWriter(
       source: folder.checkpoint, tensors: result.exported.tensors.map { ($0.name, $0.weight) },

@@ -90,7 +90,7 @@ extension Model {
     if tensors.isEmpty {
       tensors.append(("head_mask", .floats(Array(layers.map { mask([], of: $0.heads) }.joined()), shape: [layers.count, layers.first?.heads ?? 0])))
     }
-    try writeSafetensors(tensors, to: output, replacing: replacing, inputs: [path], pool: pool)
+    try writeSafetensors(tensors, to: output, replacing: replacing, inputs: inputPaths, pool: pool)
     return MaskReport(
       output: output, heads: zip(goneHeads, layers).map { ($0, $1.heads) },
       neurons: zip(goneNeurons, layers).map { ($0.count, $1.feedForward) }, notes: notes)

@@ -22,6 +22,12 @@ public struct Model: Sendable {
   public let receipt: Receipt?
   package let folder: HuggingFaceFolder
 
+  /// What no output file may replace: the weights, their index, the configuration.
+  var inputPaths: [String] {
+    let checkpoint = folder.checkpoint
+    return [path, folder.configPath] + checkpoint.files.map(\.source.path) + [checkpoint.location.index].compactMap(\.self)
+  }
+
   /// Opens a Hugging Face directory, a `.safetensors` file in one, or its shard index.
   ///
   /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a

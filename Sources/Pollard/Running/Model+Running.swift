@@ -70,7 +70,7 @@ extension Model {
     if let outputs {
       try writeSafetensors(
         names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs, replacing: replacing,
-        inputs: [inputs, path], pool: pool)
+        inputs: [inputs] + inputPaths, pool: pool)
     }
     return RunReport(
       output: outputs, outputs: names.map { ($0, results[$0]?.extents ?? []) }, milliseconds: times,

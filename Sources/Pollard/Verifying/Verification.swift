@@ -70,7 +70,7 @@ public struct Verification: Report {
 
   public var text: String {
     var lines = [equal ? "equal: the compacted model is the masked original's function" : "NOT equal"]
-    lines.append("  structure  \(verdict(report.structure.ok))")
+    lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(
         "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors byte for byte; \(proof.removedUnits) units removed: "

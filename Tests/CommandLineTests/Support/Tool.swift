@@ -40,7 +40,10 @@ final class Workplace {
     let logs = "/tmp/pollard-test-\(UInt64.random(in: .min ... .max))"
     try Directories.create(logs)
     defer { try? Directories.remove(logs) }
-    for name in ["out", "err"] { FileManager.default.createFile(atPath: Paths.join(logs, name), contents: nil) }
+    let streams = try ["out", "err"].map { name in
+      FileManager.default.createFile(atPath: Paths.join(logs, name), contents: nil)
+        ? try FileHandle(forWritingTo: URL(fileURLWithPath: Paths.join(logs, name))) : FileHandle.nullDevice
+    }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
@@ -49,8 +52,8 @@ final class Workplace {
       "PATH": "/usr/bin:/bin", "COLUMNS": "100", "HOME": path, "POLLARD": try Tool.path(), "LANG": "C.UTF-8",
     ]
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try #require(FileHandle(forWritingAtPath: Paths.join(logs, "out")))
-    process.standardError = try #require(FileHandle(forWritingAtPath: Paths.join(logs, "err")))
+    process.standardOutput = streams[0]
+    process.standardError = streams[1]
     try process.run()
     process.waitUntilExit()
     let status = process.terminationReason == .uncaughtSignal ? -process.terminationStatus : process.terminationStatus
