@@ -121,11 +121,13 @@ struct CheckpointWriter {
   private func copyRest(
     _ folder: String, to output: AtomicDirectory, except written: Set<String>, _ result: inout Result, depth: Int = 0
   ) throws(FormatError) {
+    let outputs = [output.path, output.temporary].compactMap { Directories.identity(of: $0) }
     let base = folder.isEmpty ? source.location.folder : Paths.join(source.location.folder, folder)
     for name in try Directories.names(in: base) {
       let relative = folder.isEmpty ? name : Paths.join(folder, name)
       let path = Paths.join(base, name)
-      if written.contains(relative) || name == receiptFileName || Self.isScratch(name) { continue }
+      if written.contains(relative) || Self.isScratch(name) { continue }
+      if let identity = Directories.identity(of: path), outputs.contains(identity) { continue }
       switch Directories.kind(of: path) {
       case .directory? where depth < 16:
         try copyRest(relative, to: output, except: written, &result, depth: depth + 1)
@@ -136,8 +138,10 @@ struct CheckpointWriter {
     }
   }
 
-  /// Version-control and cache folders are not part of a model.
-  private static func isScratch(_ name: String) -> Bool { name == ".git" || name == ".cache" || name.hasPrefix(".pollard") }
+  /// Version-control and cache folders and unfinished outputs are not part of a model.
+  private static func isScratch(_ name: String) -> Bool {
+    name == ".git" || name == ".cache" || (name.hasPrefix(".") && name.contains(".pollard-") && name.hasSuffix(".tmp"))
+  }
 
   /// Whether a file holds weights, which would be the unmasked or uncompacted ones in the output.
   private static func isWeights(_ name: String) -> Bool {
