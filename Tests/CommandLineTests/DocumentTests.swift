@@ -36,7 +36,9 @@ struct DocumentTests {
     #expect(keys(value["tensors"]?[0]) == ["name", "dtype", "shape", "bytes", "file"])
     #expect(
       value["tensors"]?[0]
-        == ["name": "lm_head.weight", "dtype": "BF16", "shape": [127, 48], "bytes": 12192, "file": "model.safetensors"])
+        == [
+          "name": "lm_head.weight", "dtype": "BF16", "shape": [127, 48], "bytes": 12192, "file": "model.safetensors",
+        ])
     let sparse = try document(place, "inspect '\(golden)/bert-constant-heads/masked' --sparsity")
     #expect(keys(sparse["sparsity"]?[0]) == ["index", "heads", "ffn"])
     #expect(keys(sparse["sparsity"]?[0]?["heads"]) == ["dead", "constant", "void"])
@@ -67,8 +69,11 @@ struct DocumentTests {
     #expect(
       value["layers"]?[2]?["ffn"] == ["before": 37, "kept_count": 16, "padded_count": 0, "constant_count": 0])
     let loaders = try #require(value["loaders"]?.arrayValue)
-    #expect(Set(loaders.compactMap { $0["name"]?.stringValue }) == ["transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm"])
-    for loader in loaders { #expect(keys(loader) == ["name", "carrier", "loads", "reason"]) }
+    #expect(
+      Set(loaders.compactMap { $0["name"]?.stringValue }) == [
+        "transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm",
+      ])
+    for loader in loaders { #expect(keys(loader) == ["name", "loads", "reason"]) }
     #expect(place.exists("out") == option.isEmpty)
   }
 
@@ -86,7 +91,8 @@ struct DocumentTests {
         #expect(
           keys(value)
             == [
-              "schema", "equal", "bit_identical", "max_abs", "max_ulp", "first_difference", "mapping", "structure", "proof", "run",
+              "schema", "equal", "bit_identical", "max_abs", "max_ulp", "first_difference", "mapping", "structure",
+              "proof", "run",
             ])
       }
       #expect(value["equal"] == true && value["bit_identical"] == true)
@@ -128,9 +134,11 @@ struct DocumentTests {
   func others() throws {
     let place = try Workplace()
     let run = try document(
-      place, "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --outputs o.safetensors")
+      place,
+      "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --outputs o.safetensors")
     #expect(keys(run) == ["schema", "output", "outputs", "milliseconds", "load_milliseconds", "threads"])
-    #expect(run["outputs"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == ["last_hidden_state", "pooler_output"])
+    #expect(
+      run["outputs"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == ["last_hidden_state", "pooler_output"])
     let mask = try document(place, "mask '\(golden)/bert-plain/dense' m.safetensors --heads 1 --ffn 10%")
     #expect(keys(mask) == ["schema", "output", "layers", "notes"])
     #expect(keys(mask["layers"]?[0]) == ["index", "heads", "ffn"])

@@ -3,7 +3,9 @@ import Testing
 
 @Suite("Exit codes: 0 done or equal, 1 the answer is no, 2 error, 64 usage")
 struct ExitCodeTests {
-  @Test("help and version go to standard output and are no error", arguments: [["--help"], ["--version"], [], ["help", "compact"]])
+  @Test(
+    "help and version go to standard output and are no error",
+    arguments: [["--help"], ["--version"], [], ["help", "compact"]])
   func information(_ arguments: [String]) throws {
     let outcome = try Workplace().shell("\"$POLLARD\" " + arguments.joined(separator: " "))
     #expect(outcome.status == 0)
@@ -17,14 +19,19 @@ struct ExitCodeTests {
     #expect(outcome.output.wholeMatch(of: /\d+\.\d+\.\d+\n/) != nil)
   }
 
-  @Test("requests that make no sense are 64, with the reason on standard error", arguments: [
-    "compact", "compact a", "inspect", "inspect a b", "verify a", "mask a b", "run a --outputs o", "nonsense", "inspect a --nonsense",
-    "compact a b --shape square", "compact a b --for nobody", "compact a b --round-to 0", "compact a b --round-to many",
-    "compact a b --max-shard-size big", "inspect a --threads 0", "inspect a --threads 100000", "verify a b --batch 0",
-    "verify a b --length 0", "verify a b --tolerance -1", "verify a b --tolerance inf", "verify a b --precision f8",
-    "mask a b --heads 101%", "mask a b --heads=-1", "mask a b --ffn half", "mask a b --heads 1 --scope nowhere",
-    "mask a b --heads 1 --importance beauty", "mask a b --heads 1 --seed soon", "run a --inputs i", "run a --inputs i --repeat 0",
-  ])
+  @Test(
+    "requests that make no sense are 64, with the reason on standard error",
+    arguments: [
+      "compact", "compact a", "inspect", "inspect a b", "verify a", "mask a b", "run a --outputs o", "nonsense",
+      "inspect a --nonsense",
+      "compact a b --shape square", "compact a b --for nobody", "compact a b --round-to 0",
+      "compact a b --round-to many",
+      "compact a b --max-shard-size big", "inspect a --threads 0", "inspect a --threads 100000", "verify a b --batch 0",
+      "verify a b --length 0", "verify a b --tolerance -1", "verify a b --tolerance inf", "verify a b --precision f8",
+      "mask a b --heads 101%", "mask a b --heads=-1", "mask a b --ffn half", "mask a b --heads 1 --scope nowhere",
+      "mask a b --heads 1 --importance beauty", "mask a b --heads 1 --seed soon", "run a --inputs i",
+      "run a --inputs i --repeat 0",
+    ])
   func usage(_ arguments: String) throws {
     let outcome = try Workplace().shell("\"$POLLARD\" " + arguments)
     #expect(outcome.status == 64, "\(outcome.errors)")
@@ -32,12 +39,16 @@ struct ExitCodeTests {
     #expect(!outcome.errors.isEmpty)
   }
 
-  @Test("what does not work yet is 64 and says so", arguments: [
-    "compact a b --fold", "compact a b --drop-layers 1,2", "compact a b --to gguf", "compact a b --to onnx", "inspect a --html f",
-    "verify a b --precision f64", "mask a b --heads 1 --importance activation", "mask a b --heads 1 --importance ablation",
-    "mask a b --heads 1 --inputs i", "convert a b --to gguf", "convert a b --to onnx", "convert a b --opset 23",
-    "convert a b --type q8_0", "diff a b",
-  ])
+  @Test(
+    "what does not work yet is 64 and says so",
+    arguments: [
+      "compact a b --fold", "compact a b --drop-layers 1,2", "compact a b --to gguf", "compact a b --to onnx",
+      "inspect a --html f",
+      "verify a b --precision f64", "mask a b --heads 1 --importance activation",
+      "mask a b --heads 1 --importance ablation",
+      "mask a b --heads 1 --inputs i", "convert a b --to gguf", "convert a b --to onnx", "convert a b --opset 23",
+      "convert a b --type q8_0", "diff a b",
+    ])
   func later(_ arguments: String) throws {
     let outcome = try Workplace().shell("\"$POLLARD\" " + arguments)
     #expect(outcome.status == 64)
@@ -45,10 +56,13 @@ struct ExitCodeTests {
     #expect(outcome.output.isEmpty)
   }
 
-  @Test("a model that is not there is 2 for every verb", arguments: [
-    "inspect nowhere", "inspect nowhere --json", "compact nowhere out", "verify nowhere nowhere", "mask nowhere out --heads 1",
-    "run nowhere --inputs i --outputs o", "convert nowhere out",
-  ])
+  @Test(
+    "a model that is not there is 2 for every verb",
+    arguments: [
+      "inspect nowhere", "inspect nowhere --json", "compact nowhere out", "verify nowhere nowhere",
+      "mask nowhere out --heads 1",
+      "run nowhere --inputs i --outputs o", "convert nowhere out",
+    ])
   func missing(_ arguments: String) throws {
     let place = try Workplace()
     let outcome = try place.shell("\"$POLLARD\" " + arguments)
@@ -127,11 +141,15 @@ struct ExitCodeTests {
     let length = header.count + padding.count
     try Directories.create(place("model"))
     try place.write(
-      "model/model.safetensors", (0..<8).map { UInt8(truncatingIfNeeded: length >> ($0 * 8)) } + header + padding + [0, 0, 0, 0])
-    for arguments in ["inspect model --tensors", "inspect model --json", "compact model out", "inspect 'no\u{1b}[31mwhere'"] {
+      "model/model.safetensors",
+      (0..<8).map { UInt8(truncatingIfNeeded: length >> ($0 * 8)) } + header + padding + [0, 0, 0, 0])
+    for arguments in [
+      "inspect model --tensors", "inspect model --json", "compact model out", "inspect 'no\u{1b}[31mwhere'",
+    ] {
       let outcome = try place.shell("\"$POLLARD\" " + arguments)
       for text in [outcome.output, outcome.errors] {
-        #expect(!text.unicodeScalars.contains { $0 != "\n" && $0.properties.generalCategory == .control }, "\(arguments)")
+        #expect(
+          !text.unicodeScalars.contains { $0 != "\n" && $0.properties.generalCategory == .control }, "\(arguments)")
       }
       if !arguments.contains("--json") { #expect(!(outcome.output + outcome.errors).contains("\u{202e}")) }
     }

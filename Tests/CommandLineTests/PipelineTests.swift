@@ -5,12 +5,15 @@ import Testing
 @Suite("Verbs one after the other")
 struct PipelineTests {
   #if !DEBUG
-    @Test("mask, compact, verify: equal, whatever made the mask", arguments: [
-      ("bert-plain", "--heads 1 --ffn 30%"), ("bert-plain", "--heads 34% --importance l1 --scope global"),
-      ("gpt2-lm", "--heads 34% --ffn 25% --importance random --seed 3"), ("llama-grouped", "--heads 25% --ffn 30%"),
-      ("qwen2", "--ffn 10 --heads 50% --scope global"), ("distilbert-plain", "--ffn 50% --importance random --seed 9 --scope global"),
-      ("llama-sharded", "--heads 50% --ffn 50% --importance l1"), ("bert-prefixed-base", "--ffn 1"),
-    ], ["auto", "ragged", "uniform"])
+    @Test(
+      "mask, compact, verify: equal, whatever made the mask",
+      arguments: [
+        ("bert-plain", "--heads 1 --ffn 30%"), ("bert-plain", "--heads 34% --importance l1 --scope global"),
+        ("gpt2-lm", "--heads 34% --ffn 25% --importance random --seed 3"), ("llama-grouped", "--heads 25% --ffn 30%"),
+        ("qwen2", "--ffn 10 --heads 50% --scope global"),
+        ("distilbert-plain", "--ffn 50% --importance random --seed 9 --scope global"),
+        ("llama-sharded", "--heads 50% --ffn 50% --importance l1"), ("bert-prefixed-base", "--ffn 1"),
+      ], ["auto", "ragged", "uniform"])
     func pipeline(_ made: (name: String, options: String), _ shape: String) throws {
       let place = try Workplace()
       let model = "'\(golden)/\(made.name)/dense'"
@@ -34,7 +37,8 @@ struct PipelineTests {
     let place = try Workplace()
     for (output, seed) in [("a", "7"), ("b", "7"), ("c", "8")] {
       let outcome = try place.pollard(
-        "mask", "\(golden)/bert-masked-lm/dense", output, "--heads", "1", "--ffn", "40%", "--importance", "random", "--seed", seed)
+        "mask", "\(golden)/bert-masked-lm/dense", output, "--heads", "1", "--ffn", "40%", "--importance", "random",
+        "--seed", seed)
       #expect(outcome.status == 0)
     }
     #expect(try place.bytes("a") == place.bytes("b"))
@@ -68,7 +72,9 @@ struct PipelineTests {
     }
     #expect(try names("", "plain.safetensors") == ["logits"])
     #expect(
-      try names("--all-layers", "all.safetensors") == ["hidden_states.0", "hidden_states.1", "hidden_states.2", "logits"])
+      try names("--all-layers", "all.safetensors") == [
+        "hidden_states.0", "hidden_states.1", "hidden_states.2", "logits",
+      ])
     #expect(try names("--threads 1 --repeat 2 --force", "all.safetensors") == ["logits"])
     #expect(try place.bytes("plain.safetensors") == place.bytes("all.safetensors"))
   }
@@ -76,7 +82,8 @@ struct PipelineTests {
   @Test("an input that cannot be derived is asked for by name")
   func missingInput() throws {
     let place = try Workplace()
-    let layout = try SafetensorsLayout([TensorDeclaration(name: "attention_mask", type: .i64, shape: [1, 1])], metadata: nil)
+    let layout = try SafetensorsLayout(
+      [TensorDeclaration(name: "attention_mask", type: .i64, shape: [1, 1])], metadata: nil)
     try place.write("i.safetensors", layout.header + [1, 0, 0, 0, 0, 0, 0, 0])
     let outcome = try place.pollard(
       "run", "\(golden)/bert-plain/masked", "--inputs", "i.safetensors", "--outputs", "o.safetensors")
@@ -88,7 +95,8 @@ struct PipelineTests {
   @Test("a token outside the vocabulary is an error, not a crash")
   func badToken() throws {
     let place = try Workplace()
-    let layout = try SafetensorsLayout([TensorDeclaration(name: "input_ids", type: .i64, shape: [1, 1])], metadata: nil)
+    let layout = try SafetensorsLayout(
+      [TensorDeclaration(name: "input_ids", type: .i64, shape: [1, 1])], metadata: nil)
     try place.write("i.safetensors", layout.header + [255, 255, 0, 0, 0, 0, 0, 0])
     let outcome = try place.pollard(
       "run", "\(golden)/bert-plain/masked", "--inputs", "i.safetensors", "--outputs", "o.safetensors")
@@ -100,7 +108,10 @@ struct PipelineTests {
   func graph() throws {
     let outcome = try Workplace().pollard("inspect", "\(golden)/llama-grouped/dense", "--graph")
     #expect(outcome.status == 0)
-    for word in ["Attention", "RotaryEmbedding", "RMSNormalization", "MatMul", "input_ids", "logits", "model.layers.1.mlp.down_proj.weight"] {
+    for word in [
+      "Attention", "RotaryEmbedding", "RMSNormalization", "MatMul", "input_ids", "logits",
+      "model.layers.1.mlp.down_proj.weight",
+    ] {
       #expect(outcome.output.contains(word), "\(word)")
     }
   }
@@ -139,7 +150,8 @@ struct PipelineTests {
   func unknownType() throws {
     let place = try Workplace()
     try place.copy("bert-plain/masked", as: "model")
-    let text = try Workplace.text(place("model/config.json")).replacing("\"model_type\": \"bert\"", with: "\"model_type\": \"berta\"")
+    let text = try Workplace.text(place("model/config.json")).replacing(
+      "\"model_type\": \"bert\"", with: "\"model_type\": \"berta\"")
     try place.write("model/config.json", Array(text.utf8))
     let outcome = try place.pollard("compact", "model", "out")
     #expect(outcome.status == 2)

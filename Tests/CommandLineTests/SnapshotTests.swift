@@ -12,11 +12,14 @@ struct SnapshotTests {
     try Snapshot.check(outcome.output, verb.isEmpty ? "help" : "help-\(verb)")
   }
 
-  @Test("inspect", arguments: [
-    ("bert-plain/masked", [], "inspect"), ("llama-grouped/dense", ["--tensors"], "inspect-tensors"),
-    ("bert-constant-heads/masked", ["--sparsity"], "inspect-sparsity"), ("llama-sharded/dense", [], "inspect-sharded"),
-    ("bert-prune-pairs/masked", [], "inspect-prune-pairs"),
-  ] as [(String, [String], String)])
+  @Test(
+    "inspect",
+    arguments: [
+      ("bert-plain/masked", [], "inspect"), ("llama-grouped/dense", ["--tensors"], "inspect-tensors"),
+      ("bert-constant-heads/masked", ["--sparsity"], "inspect-sparsity"),
+      ("llama-sharded/dense", [], "inspect-sharded"),
+      ("bert-prune-pairs/masked", [], "inspect-prune-pairs"),
+    ] as [(String, [String], String)])
   func inspect(_ model: String, _ options: [String], _ name: String) throws {
     let place = try Workplace()
     try place.copy(model, as: "model")
@@ -26,11 +29,14 @@ struct SnapshotTests {
     try Snapshot.check(outcome.output, name)
   }
 
-  @Test("compact and verify", arguments: [
-    ("bert-plain", "", "auto"), ("bert-plain", "--shape ragged", "ragged"), ("llama-grouped", "--shape uniform", "uniform"),
-    ("llama-grouped", "--shape ragged --dry-run", "dry-run"), ("bert-nothing", "", "nothing"),
-    ("llama-tied", "--for transformers-5 --verify --quiet", "verify"),
-  ])
+  @Test(
+    "compact and verify",
+    arguments: [
+      ("bert-plain", "", "auto"), ("bert-plain", "--shape ragged", "ragged"),
+      ("llama-grouped", "--shape uniform", "uniform"),
+      ("llama-grouped", "--shape ragged --dry-run", "dry-run"), ("bert-nothing", "", "nothing"),
+      ("llama-tied", "--for transformers-5 --verify --quiet", "verify"),
+    ])
   func compact(_ name: String, _ options: String, _ snapshot: String) throws {
     let place = try Workplace()
     let dense = name == "bert-nothing" ? "bert-plain" : name
@@ -64,7 +70,8 @@ struct SnapshotTests {
     let place = try Workplace()
     try place.copy("bert-plain/dense", as: "model")
     try place.copyFile("bert-plain/masks.safetensors", as: "masks.safetensors")
-    #expect(try place.pollard("compact", "model", "out", "--masks", "masks.safetensors", "--shape", "ragged").status == 0)
+    #expect(
+      try place.pollard("compact", "model", "out", "--masks", "masks.safetensors", "--shape", "ragged").status == 0)
     let outcome = try place.pollard("verify", "model", "out")
     #expect(outcome.status == 1)
     #expect(outcome.errors.isEmpty)

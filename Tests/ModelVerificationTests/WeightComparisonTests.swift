@@ -35,7 +35,9 @@ struct WeightComparisonTests {
     var changed = bytes
     changed[count - 1] ^= 0x80
     let shape = Shape([count])
-    #expect(try first(.literal(bytes: bytes, type: .u8, shape: shape), .literal(bytes: changed, type: .u8, shape: shape)) == count - 1)
+    #expect(
+      try first(.literal(bytes: bytes, type: .u8, shape: shape), .literal(bytes: changed, type: .u8, shape: shape))
+        == count - 1)
   }
 
   @Test("zeros of either sign differ, and a NaN equals itself")

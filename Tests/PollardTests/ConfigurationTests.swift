@@ -14,16 +14,22 @@ struct ConfigurationCase: Sendable, CustomTestStringConvertible {
   // From the manifest's counts: heads and neurons that each layer keeps, and the lists in its masks.json.
   static let all = [
     ConfigurationCase(name: "bert-plain", shape: .auto, changes: [("pruned_heads", ["0": [1], "2": [0, 2]])]),
-    ConfigurationCase(name: "llama-tied", shape: .uniform, changes: [
-      ("num_attention_heads", 2), ("num_key_value_heads", 2), ("intermediate_size", 30),
-    ]),
-    ConfigurationCase(name: "llama-multi-head", shape: .uniform, changes: [
-      ("num_attention_heads", 2), ("num_key_value_heads", 2), ("head_dim", 8),
-    ]),
+    ConfigurationCase(
+      name: "llama-tied", shape: .uniform,
+      changes: [
+        ("num_attention_heads", 2), ("num_key_value_heads", 2), ("intermediate_size", 30),
+      ]),
+    ConfigurationCase(
+      name: "llama-multi-head", shape: .uniform,
+      changes: [
+        ("num_attention_heads", 2), ("num_key_value_heads", 2), ("head_dim", 8),
+      ]),
     ConfigurationCase(name: "qwen2", shape: .uniform, changes: [("intermediate_size", 42)]),
-    ConfigurationCase(name: "llama-grouped", shape: .ragged, changes: [
-      ("num_attention_heads", 6), ("num_key_value_heads", 3), ("intermediate_size", 30),
-    ]),
+    ConfigurationCase(
+      name: "llama-grouped", shape: .ragged,
+      changes: [
+        ("num_attention_heads", 6), ("num_key_value_heads", 3), ("intermediate_size", 30),
+      ]),
     ConfigurationCase(name: "bert-nothing", shape: .auto, changes: []),
   ]
 }
@@ -85,7 +91,9 @@ extension Substring {
 
 @Suite("A model that was compacted before is compacted again")
 struct RecompactionTests {
-  private func compact(_ source: String, _ mask: String, to output: String, in folder: TemporaryFolder, shape: ShapePolicy = .auto) throws {
+  private func compact(
+    _ source: String, _ mask: String, to output: String, in folder: TemporaryFolder, shape: ShapePolicy = .auto
+  ) throws {
     try folder.write("\(output).json", mask)
     let model = try Model(at: source)
     let plan = try model.plan(masks: .file(folder("\(output).json")), options: PlanOptions(shape: shape), pool: pool)
@@ -112,7 +120,8 @@ struct RecompactionTests {
     #expect(verification.equal, "\(verification.text)")
   }
 
-  @Test("two steps give the weights that one step gives", arguments: ["llama-grouped", "gpt2-plain", "distilbert-plain"])
+  @Test(
+    "two steps give the weights that one step gives", arguments: ["llama-grouped", "gpt2-plain", "distilbert-plain"])
   func composed(_ name: String) throws {
     let folder = try TemporaryFolder()
     let dense = golden + "/\(name)/dense"
@@ -122,15 +131,21 @@ struct RecompactionTests {
     #expect(try Tensors.stored(folder("b")) == Tensors.stored(folder("c")))
   }
 
-  @Test("with nothing more to remove the copy opens and is equal, ragged or not", arguments: ["llama-grouped", "bert-plain"])
+  @Test(
+    "with nothing more to remove the copy opens and is equal, ragged or not",
+    arguments: ["llama-grouped", "bert-plain"])
   func copied(_ name: String) throws {
     let folder = try TemporaryFolder()
     let (_, output) = try compacted(name, .zeros, in: folder)
     let model = try Model(at: output)
-    let report = try model.compact(model.plan(options: PlanOptions(shape: .ragged), pool: pool), to: folder("copy"), pool: pool)
+    let report = try model.compact(
+      model.plan(options: PlanOptions(shape: .ragged), pool: pool), to: folder("copy"), pool: pool)
     #expect(report.isCopy)
     #expect(try Model(at: folder("copy")).layers == model.layers)
-    #expect(try verify(original: output, compacted: folder("copy"), options: VerificationOptions(batch: 1, length: 3), pool: pool).equal)
+    #expect(
+      try verify(
+        original: output, compacted: folder("copy"), options: VerificationOptions(batch: 1, length: 3), pool: pool
+      ).equal)
   }
 
   @Test("converted to another type a ragged model still opens")

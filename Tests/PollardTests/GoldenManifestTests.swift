@@ -50,7 +50,9 @@ struct GoldenManifestTests {
     #expect(before - after == report.parameters.before - report.parameters.after)
   }
 
-  @Test("units by name: dead, constant, and those that only look removable", arguments: Scenario.compacting.filter { $0.origin == .zeros })
+  @Test(
+    "units by name: dead, constant, and those that only look removable",
+    arguments: Scenario.compacting.filter { $0.origin == .zeros })
   func classes(_ scenario: Scenario) throws {
     let expected = try #require(scenario.expected)
     let plan = try Model(at: scenario.original).plan(options: PlanOptions(shape: .ragged), pool: pool)
@@ -79,7 +81,8 @@ struct GoldenManifestTests {
     let folder = try TemporaryFolder()
     let model = try Model(at: #require(golden.path("dense") ?? golden.path("masked")))
     for (name, key) in [("a", "masks"), ("b", "masks_json")] {
-      let plan = try model.plan(masks: .file(#require(golden.path(key))), options: PlanOptions(shape: .ragged), pool: pool)
+      let plan = try model.plan(
+        masks: .file(#require(golden.path(key))), options: PlanOptions(shape: .ragged), pool: pool)
       try model.compact(plan, to: folder(name), pool: pool)
     }
     #expect(try Files.contents(of: folder("a")) == Files.contents(of: folder("b")))

@@ -12,7 +12,9 @@ import Testing
     var testDescription: String { golden.name + (origin.map { ", compacted from \($0.rawValue)" } ?? ", masked") }
 
     static let all: [RunnableModel] =
-      GoldenCase.all.filter { $0.path("expected") != nil && $0.path("masked") != nil }.map { RunnableModel(golden: $0, origin: nil) }
+      GoldenCase.all.filter { $0.path("expected") != nil && $0.path("masked") != nil }.map {
+        RunnableModel(golden: $0, origin: nil)
+      }
       + Scenario.compacting.filter { $0.golden.path("expected") != nil }.map {
         RunnableModel(golden: $0.golden, origin: $0.origin)
       }
@@ -43,18 +45,23 @@ import Testing
         #expect(!places.isEmpty)
         let scale = places.map { abs(reference.values[$0]) }.max() ?? 0
         #expect(scale.isFinite && scale > 0)
-        let gap = places.map { abs(result.values[$0] - reference.values[$0]) }.reduce(0) { $1.isNaN ? .infinity : max($0, $1) }
+        let gap = places.map { abs(result.values[$0] - reference.values[$0]) }.reduce(0) {
+          $1.isNaN ? .infinity : max($0, $1)
+        }
         #expect(gap <= Tolerances.torchDouble.share * scale, "\(name): \(gap) of \(scale)")
       }
     }
 
-    @Test("the masked original and the compacted model give the same bits", arguments: Scenario.compacting.filter { $0.golden.path("masked") != nil })
+    @Test(
+      "the masked original and the compacted model give the same bits",
+      arguments: Scenario.compacting.filter { $0.golden.path("masked") != nil })
     func bits(_ scenario: Scenario) throws {
       guard let inputs = scenario.golden.path("inputs"), let masked = scenario.golden.path("masked") else { return }
       let folder = try TemporaryFolder()
       _ = try scenario.compact(to: folder("compacted"))
       try Model(at: masked).run(inputs: inputs, outputs: folder("a.safetensors"), allLayers: true, pool: pool)
-      try Model(at: folder("compacted")).run(inputs: inputs, outputs: folder("b.safetensors"), allLayers: true, pool: pool)
+      try Model(at: folder("compacted")).run(
+        inputs: inputs, outputs: folder("b.safetensors"), allLayers: true, pool: pool)
       let (a, b) = (try Tensors.stored(folder("a.safetensors")), try Tensors.stored(folder("b.safetensors")))
       #expect(a.keys == b.keys)
       let values = (try Tensors.doubles(folder("a.safetensors")), try Tensors.doubles(folder("b.safetensors")))

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("What is written, and what is left alone")
 struct OutputTests {
-  @Test("the same input gives the same bytes twice", arguments: ["bert-plain", "llama-sharded", "bert-prune-pairs", "gpt2-lm"])
+  @Test(
+    "the same input gives the same bytes twice",
+    arguments: ["bert-plain", "llama-sharded", "bert-prune-pairs", "gpt2-lm"])
   func deterministic(_ name: String) throws {
     let folder = try TemporaryFolder()
     let scenario = Scenario(golden: try GoldenCase.named(name), origin: .zeros)
@@ -24,11 +26,15 @@ struct OutputTests {
       let other = try #require(after[name])
       #expect(tensor.type == other.type && tensor.file == other.file, "\(name)")
       #expect(zip(tensor.shape, other.shape).allSatisfy { $0 >= $1 }, "\(name)")
-      if name.contains("mbedding") || name.contains("norm") || name.contains("Norm") || name.hasPrefix("lm_head") { #expect(tensor == other, "\(name)") }
+      if name.contains("mbedding") || name.contains("norm") || name.contains("Norm") || name.hasPrefix("lm_head") {
+        #expect(tensor == other, "\(name)")
+      }
     }
   }
 
-  @Test("nothing to remove: weights byte for byte, no receipt, and the report says so", arguments: ["bert-nothing", "bert-nan-void", "bert-qk-zero"])
+  @Test(
+    "nothing to remove: weights byte for byte, no receipt, and the report says so",
+    arguments: ["bert-nothing", "bert-nan-void", "bert-qk-zero"])
   func faithfulCopy(_ name: String) throws {
     let golden = try GoldenCase.named(name)
     let scenario = Scenario(golden: golden, origin: golden.path("masks") == nil ? .zeros : .masks)
@@ -64,7 +70,9 @@ struct OutputTests {
       #expect(sizes.count == 1 || sizes.reduce(0, +) <= 14_000, "\(file.source.path)")
       #expect(file.metadata?["format"] == "pt")
       let text = "\(number + 1)"
-      #expect(checkpoint.fileNames[number].hasPrefix("model-" + String(repeating: "0", count: 5 - text.count) + text + "-of-"))
+      #expect(
+        checkpoint.fileNames[number].hasPrefix("model-" + String(repeating: "0", count: 5 - text.count) + text + "-of-")
+      )
     }
     let index = try Files.json(folder("out/model.safetensors.index.json"))
     #expect(index["metadata"]?["total_size"]?.intValue == checkpoint.dataSize)
@@ -99,7 +107,10 @@ struct OutputTests {
     let stored = try Tensors.stored(folder("twice"))
     #expect(stored["lm_head.weight"]?.bytes == embedding.bytes)
     #expect(stored["model.embed_tokens.weight"]?.bytes == embedding.bytes)
-    #expect(try verify(original: source, compacted: folder("twice"), options: VerificationOptions(batch: 1, length: 3), pool: pool).equal)
+    #expect(
+      try verify(
+        original: source, compacted: folder("twice"), options: VerificationOptions(batch: 1, length: 3), pool: pool
+      ).equal)
   }
 
   @Test("other files and folders are copied, other weight formats are left and named")
@@ -154,7 +165,8 @@ struct DestinationTests {
     #expect(codeThrown { try compact(source, to: folder("out")) } == "outputExists")
     #expect(try Files.contents(of: folder.path).keys.sorted() == ["out/mine.txt"])
     try compact(source, to: folder("out"), replacing: true)
-    #expect(try Directories.names(in: folder("out")).sorted() == ["compaction.json", "config.json", "model.safetensors"])
+    #expect(
+      try Directories.names(in: folder("out")).sorted() == ["compaction.json", "config.json", "model.safetensors"])
     #expect(try folder.names == ["out"])
   }
 
@@ -164,7 +176,8 @@ struct DestinationTests {
     let source = try folder.copy(golden + "/bert-plain/masked", as: "around/in")
     let before = try Files.contents(of: folder.path)
     for output in ["around/in", "around", "around/../around/in/"] {
-      #expect(codeThrown { try compact(source, to: folder(output), replacing: replacing) } == "outputIsInput", "\(output)")
+      #expect(
+        codeThrown { try compact(source, to: folder(output), replacing: replacing) } == "outputIsInput", "\(output)")
     }
     #expect(try Files.contents(of: folder.path) == before)
   }

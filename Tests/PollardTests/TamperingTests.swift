@@ -23,21 +23,24 @@ import Testing
         #expect(verification.firstDifference != nil)
         let problems = (verification.report.proof?.problems ?? []) + verification.report.structure.problems
         // Without a receipt a row that changed may keep its layer from being matched; then the layer is named.
-        #expect(problems.contains { $0.contains(tensor) || (!hasReceipt && $0.contains("layer")) }, "\(tensor): \(problems)")
+        #expect(
+          problems.contains { $0.contains(tensor) || (!hasReceipt && $0.contains("layer")) }, "\(tensor): \(problems)")
         try Tensors.flipBit(number % 8, ofByte: byte, of: tensor, in: output)
       }
       #expect(try scenario.verify(output, options: quick).equal)
     }
 
     /// `bert-plain` keeps heads 0 and 2 of layer 0, each of 8 rows, and not its neuron 1.
-    @Test("the run names the head or neuron that differs, in the original's numbers", arguments: [
-      ("encoder.layer.0.attention.self.value.weight", 8 * 24 * 4 + 2, "layer 0, head 2"),
-      ("encoder.layer.0.attention.self.value.bias", 3 * 4 + 2, "layer 0, head 0"),
-      ("encoder.layer.2.attention.self.value.weight", 2, "layer 2, head 1"),
-      ("encoder.layer.0.intermediate.dense.bias", 1 * 4 + 2, "layer 0, neuron 2"),
-      ("encoder.layer.1.intermediate.dense.bias", 36 * 4 + 2, "layer 1, neuron 36"),
-      ("embeddings.LayerNorm.bias", 5 * 4 + 2, "hidden_states.0, channel 5"),
-    ])
+    @Test(
+      "the run names the head or neuron that differs, in the original's numbers",
+      arguments: [
+        ("encoder.layer.0.attention.self.value.weight", 8 * 24 * 4 + 2, "layer 0, head 2"),
+        ("encoder.layer.0.attention.self.value.bias", 3 * 4 + 2, "layer 0, head 0"),
+        ("encoder.layer.2.attention.self.value.weight", 2, "layer 2, head 1"),
+        ("encoder.layer.0.intermediate.dense.bias", 1 * 4 + 2, "layer 0, neuron 2"),
+        ("encoder.layer.1.intermediate.dense.bias", 36 * 4 + 2, "layer 1, neuron 36"),
+        ("embeddings.LayerNorm.bias", 5 * 4 + 2, "hidden_states.0, channel 5"),
+      ])
     func named(_ tensor: String, _ byte: Int, _ place: String) throws {
       let folder = try TemporaryFolder()
       let (scenario, output) = try compacted("bert-plain", .masks, in: folder)
@@ -49,13 +52,17 @@ import Testing
       #expect(verification.report.proof?.problems.contains { $0.contains(tensor) } == true)
     }
 
-    @Test("another number in the configuration", arguments: [
-      ("bert-plain", "layer_norm_eps", 1e-5 as JSONValue), ("bert-plain", "hidden_act", "relu"),
-      ("bert-plain", "hidden_act", "gelu_new"), ("llama-grouped", "rope_theta", 10001.0), ("llama-grouped", "rms_norm_eps", 1e-5),
-      ("qwen3", "rope_theta", 9999.0), ("gpt2-lm", "layer_norm_epsilon", 1e-6), ("gpt2-lm", "scale_attn_weights", false),
-      ("mistral-window", "sliding_window", 2), ("distilbert-plain", "activation", "relu"),
-      ("llama-rope-llama3", "rope_scaling", nil),
-    ])
+    @Test(
+      "another number in the configuration",
+      arguments: [
+        ("bert-plain", "layer_norm_eps", 1e-5 as JSONValue), ("bert-plain", "hidden_act", "relu"),
+        ("bert-plain", "hidden_act", "gelu_new"), ("llama-grouped", "rope_theta", 10001.0),
+        ("llama-grouped", "rms_norm_eps", 1e-5),
+        ("qwen3", "rope_theta", 9999.0), ("gpt2-lm", "layer_norm_epsilon", 1e-6),
+        ("gpt2-lm", "scale_attn_weights", false),
+        ("mistral-window", "sliding_window", 2), ("distilbert-plain", "activation", "relu"),
+        ("llama-rope-llama3", "rope_scaling", nil),
+      ])
     func configuration(_ name: String, _ key: String, _ value: JSONValue) throws {
       let folder = try TemporaryFolder()
       let (scenario, output) = try compacted(name, .masks, in: folder)
@@ -127,8 +134,10 @@ import Testing
       let path = Paths.join(output, "compaction.json")
       let honest = try Files.text(path)
       for broken in [
-        honest.replacing(#""kept":[0,2]"#, with: #""kept":[0]"#), honest.replacing(#""kept":[0,2]"#, with: #""kept":[0,7]"#),
-        honest.replacing(#""kept":[0,2]"#, with: #""kept":[2,0]"#), honest.replacing(#""schema":1"#, with: #""schema":2"#), "[]",
+        honest.replacing(#""kept":[0,2]"#, with: #""kept":[0]"#),
+        honest.replacing(#""kept":[0,2]"#, with: #""kept":[0,7]"#),
+        honest.replacing(#""kept":[0,2]"#, with: #""kept":[2,0]"#),
+        honest.replacing(#""schema":1"#, with: #""schema":2"#), "[]",
       ] {
         try Files.write(path, Array(broken.utf8))
         let failure = #expect(throws: FormatError.self) { _ = try scenario.verify(output) }
@@ -160,7 +169,9 @@ import Testing
       let verification = try other.verify(output)
       #expect(!verification.equal)
       #expect(verification.report.structure.problems.contains { $0.contains("BertForMaskedLM became BertModel") })
-      #expect(try !verify(original: scenario.original, compacted: other.original, masks: scenario.maskSource, pool: pool).equal)
+      #expect(
+        try !verify(original: scenario.original, compacted: other.original, masks: scenario.maskSource, pool: pool)
+          .equal)
     }
   }
 #endif

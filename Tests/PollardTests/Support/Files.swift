@@ -74,11 +74,12 @@ enum Tensors {
     var result: [String: (extents: [Int], values: [Double])] = [:]
     for record in file.tensors {
       let tensor = try Tensor(reading: file.weight(record))
-      result[record.name] = switch tensor.type {
-      case .i64, .i32: (tensor.extents, tensor.integers().map(Double.init))
-      case .f64: (tensor.extents, tensor.doubles())
-      default: (tensor.extents, tensor.floats().map(Double.init))
-      }
+      result[record.name] =
+        switch tensor.type {
+        case .i64, .i32: (tensor.extents, tensor.integers().map(Double.init))
+        case .f64: (tensor.extents, tensor.doubles())
+        default: (tensor.extents, tensor.floats().map(Double.init))
+        }
     }
     return result
   }
@@ -99,9 +100,12 @@ enum Tensors {
   }
 
   /// Writes a safetensors file as the reference writer does.
-  static func write(_ tensors: [(name: String, type: ElementType, shape: [Int], bytes: [UInt8])], to path: String) throws {
+  static func write(_ tensors: [(name: String, type: ElementType, shape: [Int], bytes: [UInt8])], to path: String)
+    throws
+  {
     let layout = try SafetensorsLayout(
-      tensors.map { TensorDeclaration(name: $0.name, type: $0.type, shape: Shape($0.shape)) }, metadata: ["format": "pt"])
+      tensors.map { TensorDeclaration(name: $0.name, type: $0.type, shape: Shape($0.shape)) },
+      metadata: ["format": "pt"])
     var bytes = layout.header
     for position in layout.givenPositions { bytes += tensors[position].bytes }
     try Files.write(path, bytes)

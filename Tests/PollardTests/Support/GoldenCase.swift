@@ -84,7 +84,8 @@ let pool = ThreadPool(threadCount: 2)
 
 /// Compacts a golden case and gives the folder of the result.
 func compacted(
-  _ name: String, _ origin: Scenario.Origin, in folder: TemporaryFolder, options: PlanOptions = PlanOptions(shape: .ragged)
+  _ name: String, _ origin: Scenario.Origin, in folder: TemporaryFolder,
+  options: PlanOptions = PlanOptions(shape: .ragged)
 ) throws -> (scenario: Scenario, path: String) {
   let scenario = Scenario(golden: try GoldenCase.named(name), origin: origin)
   _ = try scenario.compact(to: folder("compacted"), options: options)
