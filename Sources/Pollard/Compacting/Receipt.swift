@@ -69,7 +69,8 @@ public struct Receipt: Sendable {
       throw FormatError(
         .receiptMalformed, subject: .key("kept"), expected: "ascending indices below before", found: "others")
     }
-    return UnitPlan(before: before, kept: kept, padded: padded)
+    let constant = (indices(value["constant"], below: before) ?? []).filter(Set(kept).contains)
+    return UnitPlan(before: before, kept: kept, padded: padded, constant: constant)
   }
 
   private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
