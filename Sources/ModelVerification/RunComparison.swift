@@ -87,14 +87,15 @@ public struct RunComparison: Sendable {
   ) throws {
     let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
     var kept: [Int: [Float]] = [:]
-    let first = try GraphExecutor(reference, threads: pool)
+    // Each model runs once, so its weights are packed when they are reached and dropped again.
+    let first = try GraphExecutor(reference, threads: pool, weights: .streamed)
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
     _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
       for index in byReference[id] ?? [] {
         kept[index] = select(tensor, compared[index].positions, rows(of: id, tensor, in: reference, valid))
       }
     }
-    let second = try GraphExecutor(other, threads: pool)
+    let second = try GraphExecutor(other, threads: pool, weights: .streamed)
     let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
     var agreements: [Int: ValueAgreement] = [:]
     var top: Double?

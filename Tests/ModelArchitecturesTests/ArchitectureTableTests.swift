@@ -21,7 +21,9 @@ struct ArchitectureTableTests {
   func isComplete() throws {
     for architecture in try ArchitectureRegistry.summaries() {
       let names = Set(architecture.loaders.map(\.loader))
-      #expect(names == ["transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm"], "\(architecture.modelType)")
+      #expect(
+        names == ["transformers-4", "transformers-5", "llama.cpp", "onnxruntime", "vllm"],
+        "\(architecture.modelType)")
     }
   }
 }
@@ -38,11 +40,13 @@ enum ArchitectureTable {
 
     *Written by `Tests/ModelArchitecturesTests/ArchitectureTableTests.swift` from the registry; not edited by hand.*
 
-    `model_type` is the key of `config.json` that chooses the architecture, a class is the first entry of `architectures`. Tensor names are
-    accepted with and without the prefix. What keys are read and written is in [huggingface.md](huggingface.md).
+    `model_type` is the key of `config.json` that chooses the architecture, a class is the first entry of `architectures`.
+    Tensor names are accepted with and without the prefix. What keys are read and written is in
+    [huggingface.md](huggingface.md).
 
-    Units that can be removed: query heads (`heads`) and feed-forward neurons (`ffn`) everywhere; where query heads share key/value heads,
-    a key/value head goes together with all of its query heads (`kv_groups`), or the same number of query heads goes from each group.
+    Units that can be removed: query heads (`heads`) and feed-forward neurons (`ffn`) everywhere; where query heads share
+    key/value heads, a key/value head goes together with all of its query heads (`kv_groups`), or the same number of query
+    heads goes from each group.
 
 
     """
@@ -58,8 +62,8 @@ enum ArchitectureTable {
     }
     lines += [
       "", "## What stock loaders take", "",
-      "Numbers are those of a configuration in which every key has its class's default. *As* is the class the result is written for",
-      "under `--retarget`. *Opens* is `?` where no test has seen the loader open such a result.", "",
+      "Numbers are those of a configuration in which every key has its class's default. *As* is the class the result is",
+      "written for under `--retarget`. *Opens* is `?` where no test has seen the loader open such a result.", "",
     ]
     var done: Set<String> = []
     for item in summaries where !done.contains(item.modelType) {

@@ -36,14 +36,15 @@ enum OperatorTable {
 
     *Written by `Tests/ModelGraphTests/OperatorTableTests.swift` from the operators' own documentation; not edited by hand.*
 
-    A model is a graph whose words are ONNX operators. Each one states, beside its shapes, how its **axes** relate and what a
-    **zero** becomes:
+    A model is a graph whose words are ONNX operators. Each one states, beside its shapes, how its **axes** relate and what
+    a **zero** becomes:
 
     - *passes*: an axis of the result is that axis of the operand. Positions can be removed from both together.
     - *contracted*: the axis is summed away. Removing a position whose term is zero changes nothing.
-    - *pinned*: positions must stay, because removing one would change what the others give. So is everything that a rule does not
-      mention, and every axis of an operator that is not in this list.
-    - *zeros*: which elements of a result are certainly zero, or the same for every input, given what is certain of the operands.
+    - *pinned*: positions must stay, because removing one would change what the others give. So is everything that a rule
+      does not mention, and every axis of an operator that is not in this list.
+    - *zeros*: which elements of a result are certainly zero, or the same for every input, given what is certain of the
+      operands.
 
     """
 
@@ -83,8 +84,8 @@ enum OperatorTable {
   private static func section(_ item: any Operator) -> [String] {
     let text = item.documentation
     return [
-      "## \(item.name.name)", "", text.summary, "", "- Shapes: \(text.shapes)", "- Axes: \(text.axes)", "- Zeros: \(text.zeros)",
-      "- Source: \(text.source)", "",
+      "## \(item.name.name)", "", text.summary, "", "- Shapes: \(text.shapes)", "- Axes: \(text.axes)",
+      "- Zeros: \(text.zeros)", "- Source: \(text.source)", "",
     ]
   }
 

@@ -7,9 +7,6 @@ import PollardBase
 import TensorStorage
 import Testing
 
-private let golden = Paths.join(Paths.parent(Paths.parent(Paths.parent(#filePath))), "golden")
-private let pool = ThreadPool(threadCount: 1)
-
 /// A case of the golden set: a checkpoint with dead units, or with masks, and what is to become of them.
 struct CompactionCase: Sendable, CustomTestStringConvertible {
   let entry: JSONValue

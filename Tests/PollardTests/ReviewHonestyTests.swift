@@ -133,6 +133,15 @@ struct ReviewHonestyTests {
     #expect(!verdict.equal)
   }
 
+  @Test("A report replaces an earlier report and no other file")
+  func report() throws {
+    let scratch = try Scratch()
+    let folder = try scratch.copy("bert-plain/masked", as: "model")
+    let verdict = try verify(original: folder, compacted: folder, pool: pool)
+    #expect(throws: FormatError.self) { try verdict.writeJUnit(to: Paths.join(folder, "model.safetensors")) }
+    for _ in 0..<2 { try verdict.writeJUnit(to: scratch("report.xml")) }
+  }
+
   @Test("More random tokens than can be counted are refused")
   func tooManyTokens() throws {
     let model = Paths.join(golden, "llama-grouped/masked")

@@ -59,6 +59,13 @@ struct MatMul: Operator {
       let equal = (0..<tokens).allSatisfy { x.constants[$0 * rows + k] == first }
       return found == .constant && !equal ? .unknown : found
     }
+    if !context.wantsResults, activation.allSatisfy({ $0 == .unknown }), try readsEveryRow(weight, context.pool) {
+      let none = Array(repeating: false, count: rows)
+      return context.record(
+        ContractionTerms(
+          node: context.index, activationSlot: 0, terms: activation, consumerZero: none, producerZero: none,
+          activationPoisoned: none))
+    }
     let structure = try weight.nonzeroStructure(activeRows: activation.map { $0 != .zero }, pool: context.pool)
     var terms: [ElementState] = []
     for k in 0..<rows {
@@ -84,6 +91,12 @@ struct MatMul: Operator {
     guard shape.reduce(1, *) % max(columns, 1) == 0, columns > 0 else { return }
     let states = Array(repeatElement(row, count: shape.reduce(1, *) / columns).joined())
     context.set(0, TokenState(shape: shape, states: states, constants: Array(repeating: 0, count: states.count)))
+  }
+
+  /// Whether the first few columns show already that no row is zero, so that the others need not be read.
+  private func readsEveryRow(_ weight: Weight, _ pool: ThreadPool) throws(FormatError) -> Bool {
+    let few = weight.keeping(Array(0..<min(8, weight.shape[1])), axis: 1)
+    return try few.nonzeroStructure(pool: pool).rowNonzero.allSatisfy { $0 }
   }
 
   /// A product of two computed operands: only what is worst along each summed axis matters.

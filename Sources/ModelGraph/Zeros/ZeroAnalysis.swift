@@ -30,7 +30,8 @@ public struct ZeroAnalysis: Sendable {
     var known: [ValueID: TokenState] = [:]
     for (index, node) in graph.nodes.enumerated() {
       var context = ZeroContext(
-        node: node, index: index, graph: graph, known: known, pool: pool, readsWeights: nodes?.contains(index) ?? true)
+        node: node, index: index, graph: graph, known: known, pool: pool, readsWeights: nodes?.contains(index) ?? true,
+        wantsResults: !unknownResults.contains(index))
       known = [:]
       try OperatorRegistry.find(node.op).propagate(&context)
       known = context.known

@@ -42,13 +42,15 @@ public struct ZeroContext {
   let known: [ValueID: TokenState]
   /// Whether weights of this node may be read; where nothing is asked about them they need not be.
   public let readsWeights: Bool
+  /// Whether anything is asked about the results; where not, only the terms of sums matter.
+  public let wantsResults: Bool
   var results: [(Int, TokenState)] = []
   var contractions: [ContractionTerms] = []
   /// Vectors up to this many elements are looked at element by element.
   static let elementLimit = 1 << 20
 
   init(
-    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool
+    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool, wantsResults: Bool
   ) {
     self.node = node
     self.index = index
@@ -56,6 +58,7 @@ public struct ZeroContext {
     self.known = known
     self.pool = pool
     self.readsWeights = readsWeights
+    self.wantsResults = wantsResults
   }
 
   /// The constant content of an operand, nil when it is computed.

@@ -130,13 +130,13 @@ struct CheckpointWriter {
   private func copyRest(
     _ folder: String, to output: AtomicDirectory, except written: Set<String>, _ result: inout Result, depth: Int = 0
   ) throws(FormatError) {
+    let outputs = [output.path, output.temporary].compactMap { Directories.identity(of: $0) }
     let base = folder.isEmpty ? source.location.folder : Paths.join(source.location.folder, folder)
-    // An output inside the model's folder is no part of the model.
-    let ownPath = Paths.resolved(output.path)
     for name in try Directories.names(in: base) {
       let relative = folder.isEmpty ? name : Paths.join(folder, name)
       let path = Paths.join(base, name)
-      if written.contains(relative) || Self.isScratch(name) || Paths.resolved(path) == ownPath { continue }
+      if written.contains(relative) || Self.isScratch(name) { continue }
+      if let identity = Directories.identity(of: path), outputs.contains(identity) { continue }
       switch Directories.kind(of: path) {
       case .directory? where depth < 16:
         try copyRest(relative, to: output, except: written, &result, depth: depth + 1)

@@ -31,7 +31,9 @@ public struct Receipt: Sendable {
         var headPlan: HeadPlan?
         if let heads {
           guard let groups = entry["key_value_heads"]?["before"]?.intValue, groups > 0, heads.before % groups == 0 else {
-            throw FormatError(.receiptMalformed, subject: .layer(index), expected: "key_value_heads.before", found: "none that fits")
+            throw FormatError(
+              .receiptMalformed, subject: .layer(index), expected: "key_value_heads.before", found: "none that fits",
+              remedy: "delete the file; models are also compared without it")
           }
           headPlan = HeadPlan(units: heads, groupsBefore: groups)
         }
@@ -67,7 +69,8 @@ public struct Receipt: Sendable {
       let padded = indices(value["padded"], below: before), Set(padded).isSubset(of: kept)
     else {
       throw FormatError(
-        .receiptMalformed, subject: .key("kept"), expected: "ascending indices below before", found: "others")
+        .receiptMalformed, subject: .key("kept"), expected: "ascending indices below before", found: "others",
+        remedy: "delete the file; models are also compared without it")
     }
     let constant = (indices(value["constant"], below: before) ?? []).filter(Set(kept).contains)
     return UnitPlan(before: before, kept: kept, padded: padded, constant: constant)

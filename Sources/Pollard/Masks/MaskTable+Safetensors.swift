@@ -24,7 +24,12 @@ extension MaskTable {
     }
   }
 
-  private static func values(_ record: TensorRecord, in file: SafetensorsFile) throws(FormatError) -> [Float] {
+  private static func values(_ record: TensorRecord, in file: SafetensorsFile) throws -> [Float] {
+    guard record.type.canBeCast(to: .f32) else {
+      throw CompactionError(
+        .unknownMask, file: file.source.path, subject: .tensor(record.name), expected: "numbers or truth values",
+        found: "\(record.type)")
+    }
     let weight = Weight.stored(
       file.source, byteOffset: record.byteRange.lowerBound, type: record.type, shape: record.shape)
     return try weight.cast(to: .f32).floats()

@@ -119,6 +119,12 @@ private struct Verifier {
     return plan
   }
 
+  /// A model's tensors as they are stored; prune pairs multiplied out, as the proof expects them.
+  private func storedTensors(of model: Model) throws -> [(name: String, weight: Weight)] {
+    if model.imported.prunePairs.isEmpty { return model.folder.tensors.map { ($0.name, $0.weight) } }
+    return try model.imported.exported().tensors.map { ($0.name, $0.weight) }
+  }
+
   /// The original with the plan carried out, as it must be on disk.
   private func expectedModel(_ plan: CompactionPlan, _ graph: Graph) throws -> ExportedModel {
     let carrier = compacted.imported.modelType == original.imported.modelType ? nil : compacted.imported.modelType
@@ -142,7 +148,7 @@ private struct Verifier {
   private func prove(_ plan: CompactionPlan, _ expected: ExportedModel) throws -> VerificationReport.Proof {
     let tensors = try TensorProof(
       expected: expected.tensors.map { ($0.name, $0.weight) },
-      found: compacted.folder.tensors.map { ($0.name, $0.weight) }, pool: pool)
+      found: try storedTensors(of: compacted), pool: pool)
     var proof = VerificationReport.Proof(
       ok: false, keptTensors: tensors.keptTensors, removedUnits: 0, dead: 0, declared: 0, constant: 0, padded: 0,
       unproven: 0, problems: tensors.problems)
@@ -156,13 +162,21 @@ private struct Verifier {
     let constant = plan.layers.map { layer in
       (heads: Set(layer.heads?.units.constant ?? []), neurons: Set(layer.neurons?.constant ?? []))
     }
-    let verdicts = try map.verdicts(
-      heads: plan.layers.indices.map { gone[$0].heads.union(fill[$0].heads).union(constant[$0].heads) },
-      neurons: plan.layers.indices.map { gone[$0].neurons.union(fill[$0].neurons).union(constant[$0].neurons) }, pool: pool)
+    let heads = plan.layers.indices.map { gone[$0].heads.union(fill[$0].heads).union(constant[$0].heads) }
+    let neurons = plan.layers.indices.map { gone[$0].neurons.union(fill[$0].neurons).union(constant[$0].neurons) }
+    let verdicts = try map.verdicts(heads: heads, neurons: neurons, pool: pool)
+    // A declared unit's readers are zero in the masked original, whatever the file holds there.
+    let isVoid: (UnitVerdicts) -> Bool = { $0.heads.values.contains(.void) || $0.neurons.values.contains(.void) }
+    let masked = verdicts.contains(where: isVoid)
+      ? try DimensionMap(maskedGraph()).verdicts(heads: heads, neurons: neurons, pool: pool) : verdicts
     for (index, verdicts) in verdicts.enumerated() {
       let wish = wishes[index]
-      tally(&proof, "layer \(index), head", gone[index].heads, fill[index].heads, verdicts.heads, declared: wish.heads)
-      tally(&proof, "layer \(index), neuron", gone[index].neurons, fill[index].neurons, verdicts.neurons, declared: wish.neurons)
+      tally(
+        &proof, "layer \(index), head", gone[index].heads, fill[index].heads, verdicts.heads, masked[index].heads,
+        declared: wish.heads)
+      tally(
+        &proof, "layer \(index), neuron", gone[index].neurons, fill[index].neurons, verdicts.neurons,
+        masked[index].neurons, declared: wish.neurons)
       let off = wish.heads.subtracting(gone[index].heads).subtracting(fill[index].heads)
       let offNeurons = wish.neurons.subtracting(gone[index].neurons).subtracting(fill[index].neurons)
       if plan.layers[index].heads != nil, let unit = off.min() { proof.problems.append("layer \(index), head \(unit) is declared off and still there") }
@@ -180,7 +194,7 @@ private struct Verifier {
 
   private func tally(
     _ proof: inout VerificationReport.Proof, _ name: String, _ gone: Set<Int>, _ fill: Set<Int>,
-    _ verdicts: [Int: UnitVerdict], declared: Set<Int>
+    _ verdicts: [Int: UnitVerdict], _ masked: [Int: UnitVerdict], declared: Set<Int>
   ) {
     proof.padded += fill.count
     proof.removedUnits += gone.count
@@ -188,7 +202,7 @@ private struct Verifier {
       let isFill = fill.contains(unit)
       switch verdicts[unit] {
       case .dead?: if !isFill { proof.dead += 1 }
-      case .void?:
+      case .void? where masked[unit] == .void:
         proof.unproven += 1
         proof.problems.append("\(name) \(unit) has weights that are not finite, so zeros prove nothing about it")
       default:

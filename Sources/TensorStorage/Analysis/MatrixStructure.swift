@@ -31,6 +31,11 @@ extension Weight {
   public func nonzeroStructure(activeRows: [Bool]? = nil, pool: ThreadPool) throws(FormatError) -> MatrixStructure {
     precondition(shape.rank == 2, "the structure of a matrix is asked for")
     precondition(activeRows.map { $0.count == shape[0] } ?? true, "there is one flag for each row")
+    // An exact widening changes neither zeros nor what is finite: the stored numbers are looked at.
+    let stored = cast(to: storedType)
+    if storedType != type, stored.withoutOuterPermutation.sourceSlice != nil {
+      return try stored.nonzeroStructure(activeRows: activeRows, pool: pool)
+    }
     switch type {
     case .f32: return try structure(Int32.self, infinity: 0x7F80_0000, activeRows, pool)
     case .bf16: return try structure(Int16.self, infinity: 0x7F80, activeRows, pool)

@@ -1,0 +1,15 @@
+/// How far numbers may lie apart and still count as equal. Everything that is not here is compared for identity.
+enum Tolerances {
+  struct Row {
+    /// The largest difference allowed, as a share of the largest magnitude of the reference.
+    var share: Double
+    var reason: String
+  }
+
+  /// Outputs and hidden states against torch in float64.
+  static let torchDouble = Row(
+    share: 2e-4,
+    reason:
+      "the reference is rounded nowhere; models of up to 4 layers compute in float32, each sum with one rounding per term"
+  )
+}
