@@ -20,6 +20,7 @@ struct PollardCommand: ParsableCommand {
   /// Parses the arguments, runs the verb, and maps what it throws to an exit code.
   static func main() {
     ignoreClosedPipes()
+    removeOutputsWhenInterrupted()
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -92,8 +92,8 @@ public struct CompactionPlan: Sendable, Hashable {
       rules.rows.allSatisfy({ $0.loader != loader || $0.opens == false })
     {
       throw CompactionError(
-        .cannotLoad, subject: .option("--for \(loader)"), found: row.remark,
-        remedy: "leave --for out, or name a loader that reads this format")
+        .cannotLoad, subject: .option("--for \(loader)"),
+        remedy: "\(row.remark); leave --for out, or name a loader that reads this format")
     }
     let candidates = try Self.candidates(map, request, pool)
     let selection = LayerSelection(
@@ -107,7 +107,11 @@ public struct CompactionPlan: Sendable, Hashable {
     case .uniform: layers = try selection.plans(heads: .uniform, feedForward: .uniform)
     case .auto: (layers, target) = try Self.best(rows, selection, map)
     }
-    if request.shape != .auto { target = LoaderRules(rows).mostAccepted(layers) }
+    if request.shape != .auto {
+      target = LoaderRules(rows).mostAccepted(layers)
+    } else if request.allowsRetarget, let most = LoaderRules(rows).mostAccepted(layers) {
+      target = most
+    }
     loaders = rules.verdicts(on: layers, writtenAs: target?.carrier)
   }
 

@@ -132,10 +132,16 @@ struct CheckpointWriter {
   ) throws(FormatError) {
     let outputs = [output.path, output.temporary].compactMap { Directories.identity(of: $0) }
     let base = folder.isEmpty ? source.location.folder : Paths.join(source.location.folder, folder)
+    // The weights that were read are in the output under other names, not left behind.
+    var replaced: Set<String> = []
+    if folder.isEmpty {
+      replaced = Set(source.files.map { Paths.lastComponent($0.source.path) })
+      if let index = source.location.index { replaced.insert(Paths.lastComponent(index)) }
+    }
     for name in try Directories.names(in: base) {
       let relative = folder.isEmpty ? name : Paths.join(folder, name)
       let path = Paths.join(base, name)
-      if written.contains(relative) || Self.isScratch(name) { continue }
+      if written.contains(relative) || replaced.contains(relative) || Self.isScratch(name) { continue }
       if let identity = Directories.identity(of: path), outputs.contains(identity) { continue }
       switch Directories.kind(of: path) {
       case .directory? where depth < 16:

@@ -29,11 +29,15 @@ extension MaskTable {
   private mutating func read(
     _ value: JSONValue, as kind: String, removes: Bool, layers: [LayerSummary]
   ) throws(CompactionError) {
+    guard ["heads", "kv_groups", "ffn"].contains(kind) else {
+      throw CompactionError(.unknownMask, subject: .key(kind), expected: "heads, kv_groups or ffn", found: kind)
+    }
     guard let entries = value.objectValue else {
       throw CompactionError(.unknownMask, subject: .key(kind), expected: "lists by layer number", found: value.kindDescription)
     }
     for entry in entries.members {
-      guard let layer = Int(entry.key), layers.indices.contains(layer) else {
+      // Another spelling, such as 00, would name a layer twice, and the later list would hide the earlier.
+      guard let layer = Int(entry.key), String(layer) == entry.key, layers.indices.contains(layer) else {
         throw CompactionError(
           .maskIndex, subject: .key(entry.key), expected: "a layer from 0 to \(layers.count - 1)", found: entry.key)
       }
@@ -41,9 +45,7 @@ extension MaskTable {
       switch kind {
       case "heads": count = layers[layer].heads
       case "kv_groups": count = layers[layer].keyValueHeads
-      case "ffn": count = layers[layer].feedForward
-      default:
-        throw CompactionError(.unknownMask, subject: .key(kind), expected: "heads, kv_groups or ffn", found: kind)
+      default: count = layers[layer].feedForward
       }
       var mask = Array(repeating: Float(removes ? 1 : 0), count: count)
       guard let indices = entry.value.arrayValue else {

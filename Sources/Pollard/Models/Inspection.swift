@@ -97,7 +97,7 @@ public struct Inspection: Report {
   public var text: String {
     var lines = [escapedForTerminal(path)]
     let types = types.prefix(3).map { "\($0.name)" }.joined(separator: ", ")
-    lines.append("  architecture  \(architecture.map(escapedForTerminal) ?? "unknown: no config.json beside the weights")")
+    lines.append("  architecture  \(architecture.map(escapedForTerminal) ?? "unknown")")
     lines.append("  parameters    \(humanCount(parameters))")
     lines.append("  bytes         \(humanBytes(bytes)) in \(fileCount == 1 ? "1 file" : "\(fileCount) files"), \(format), \(types)")
     if !layers.isEmpty { lines += ["", layerTable] }

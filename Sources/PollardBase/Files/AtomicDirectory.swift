@@ -118,6 +118,8 @@ public final class AtomicDirectory: Sendable {
       for file in files { try file.finish() }
       for folder in folders { try Directories.synchronize(Paths.join(temporary, folder)) }
       try Directories.synchronize(temporary)
+      // From here on nobody else removes it; what was removed already cannot be published.
+      Temporaries.forget(temporary)
       try Publication.publish(temporary, as: path, replacing: replacing)
     } catch {
       abandon()
@@ -135,6 +137,7 @@ public final class AtomicDirectory: Sendable {
     guard let files else { return }
     for file in files { file.closeOnce() }
     try? Directories.remove(temporary)
+    Temporaries.forget(temporary)
   }
 
   private func prepare(_ name: String) throws(FormatError) -> String {

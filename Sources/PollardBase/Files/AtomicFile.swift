@@ -46,6 +46,7 @@ public final class AtomicFile: Sendable {
     precondition(isPending.load(ordering: .relaxed), "the output is committed or abandoned already")
     do throws(FormatError) {
       try file.finish()
+      Temporaries.forget(temporary)
       try Publication.publish(temporary, as: path, replacing: replacing)
     } catch {
       abandon()
@@ -59,5 +60,6 @@ public final class AtomicFile: Sendable {
     guard isPending.exchange(false, ordering: .acquiringAndReleasing) else { return }
     file.closeOnce()
     try? Directories.remove(temporary)
+    Temporaries.forget(temporary)
   }
 }

@@ -68,6 +68,7 @@ enum Publication {
       return
     }
     let old = Temporaries.path(for: output)
+    Temporaries.forget(old)
     guard rename(output, old) == 0 else { throw writeFailure(output, errno) }
     guard rename(temporary, output) == 0 else {
       let number = errno

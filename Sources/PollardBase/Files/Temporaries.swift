@@ -5,6 +5,7 @@
 #elseif canImport(Darwin)
   import Darwin
 #endif
+import Synchronization
 
 /// Names of unfinished outputs, and what becomes of those whose process was killed.
 ///
@@ -15,11 +16,29 @@ package enum Temporaries {
   /// File systems limit names to 255 bytes; the decoration takes at most 56 of them.
   private static let longestKeptName = 180
 
+  /// Paths of outputs this process is building.
+  private static let unfinished = Mutex<Set<String>>([])
+
   /// A fresh path for building an output.
   package static func path(for output: String) -> String {
     let random = String(UInt64.random(in: .min ... .max), radix: 36)
     let name = "." + keptName(output) + marker + "\(getpid())-" + random + suffix
-    return Paths.join(Paths.parent(output), name)
+    let path = Paths.join(Paths.parent(output), name)
+    unfinished.withLock { _ = $0.insert(path) }
+    return path
+  }
+
+  /// Notes that an output is published or removed.
+  package static func forget(_ path: String) { unfinished.withLock { _ = $0.remove(path) } }
+
+  /// Removes the outputs this process is building, for a program that ends before they are done.
+  ///
+  /// Nothing may be published afterwards.
+  package static func removeUnfinished() {
+    unfinished.withLock { paths in
+      for path in paths { try? Directories.remove(path) }
+      paths = []
+    }
   }
 
   /// Removes what killed runs left behind for one output, and gives the paths.
