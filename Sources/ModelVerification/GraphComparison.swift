@@ -14,9 +14,10 @@ public enum GraphComparison: Sendable {
   /// Initializers in `checkpointTensors` are compared by type and shape only; all others by content too.
   ///
   /// - Throws: what reading a constant throws.
-  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>) throws(FormatError) {
+  /// - Complexity: O(nodes + bytes of constants), in memory bounded by a few chunks.
+  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>, pool: ThreadPool) throws(FormatError) {
     var pairs: [ValueID: ValueID] = [:]
-    if let difference = try Self.firstDifference(a, b, checkpointTensors, &pairs) {
+    if let difference = try Self.firstDifference(a, b, checkpointTensors, pool, &pairs) {
       self = .different(difference)
     } else {
       self = .same(pairs: pairs)
@@ -24,7 +25,7 @@ public enum GraphComparison: Sendable {
   }
 
   private static func firstDifference(
-    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ paired: inout [ValueID: ValueID]
+    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ pool: ThreadPool, _ paired: inout [ValueID: ValueID]
   ) throws(FormatError) -> String? {
     guard a.nodes.count == b.nodes.count else { return "\(a.nodes.count) nodes and \(b.nodes.count)" }
     for (x, y) in [(a.inputs, b.inputs), (a.outputs, b.outputs)] {
@@ -50,8 +51,12 @@ public enum GraphComparison: Sendable {
         guard first.type == second.type, first.shape == second.shape else {
           return "\(a[left].name): \(first.type)\(first.shape) and \(second.type)\(second.shape)"
         }
-        if !checkpointTensors.contains(a[left].name) || !checkpointTensors.contains(b[right].name) {
-          guard try first.bytes() == second.bytes() else { return "constant \(a[left].name): other content" }
+        if checkpointTensors.contains(a[left].name), checkpointTensors.contains(b[right].name) {
+          guard a[left].name == b[right].name else {
+            return "node \(x.name): reads \(a[left].name) on one side and \(b[right].name) on the other"
+          }
+        } else {
+          guard try isSame(first, second, pool) else { return "constant \(a[left].name): other content" }
         }
         paired[left] = right
       }
@@ -61,5 +66,12 @@ public enum GraphComparison: Sendable {
     }
     for (x, y) in zip(a.outputs, b.outputs) where paired[x] != y { return "output \(a[x].name) comes from elsewhere" }
     return nil
+  }
+
+  /// Whether two constants of one type and shape have the same bytes; a tied matrix is as large as the embedding, so neither is held.
+  private static func isSame(_ a: Weight, _ b: Weight, _ pool: ThreadPool) throws(FormatError) -> Bool {
+    let isAlike = a.outerPermutation == b.outerPermutation
+    return try WeightComparison.firstDifference(
+      isAlike ? a.withoutOuterPermutation : a, isAlike ? b.withoutOuterPermutation : b, pool: pool) == nil
   }
 }

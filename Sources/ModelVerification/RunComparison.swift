@@ -52,6 +52,8 @@ public struct ComparedValue: Sendable {
 public struct ValueAgreement: Sendable {
   /// What was compared.
   public var value: ComparedValue
+  /// Elements that were compared, those at positions the attention mask admits.
+  public var compared = 0
   /// Elements that differ; NaN matches NaN and zeros of either sign match.
   public var differing = 0
   /// The largest absolute difference.
@@ -159,6 +161,7 @@ public struct RunComparison: Sendable {
     let comparison = a.withUnsafeBufferPointer { x in
       b.withUnsafeBufferPointer { y in BufferComparison(reference: x, other: y) }
     }
+    result.compared = a.count
     result.differing = comparison.differing
     result.maximumAbsolute = comparison.nonfiniteMismatches > 0 ? .infinity : comparison.maximumAbsolute
     result.maximumULP = comparison.maximumULP
@@ -191,6 +194,11 @@ public struct RunComparison: Sendable {
     return Double((0..<rows).count { top(a, $0) == top(b, $0) }) / Double(rows)
   }
 
+  /// Whether anything was compared in each output; a run without a single valid position says nothing.
+  public var comparesOutputs: Bool {
+    let outputs = values.filter { $0.value.kind == .output }
+    return !outputs.isEmpty && outputs.allSatisfy { $0.compared > 0 || $0.differing > 0 }
+  }
   /// Whether every compared element is equal.
   public var isBitIdentical: Bool { values.allSatisfy { $0.differing == 0 } }
   /// The largest absolute difference of all values.

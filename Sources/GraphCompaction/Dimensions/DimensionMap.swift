@@ -182,8 +182,10 @@ public struct DimensionMap: Sendable {
     var feedForward: [Int: [Dimension]] = [:]
     let units = headUnits()
     let neurons = dimensions.filter { $0.kind == .neurons }
-    let headsAreNamed = units.contains { $0.layers.count == 1 }
-    let neuronsAreNamed = neurons.contains { $0.layers.count == 1 }
+    // A model whose layers are numbered keeps their numbers where no layer has units that can go.
+    let layersAreNamed = graph.nodes.contains { $0.layer != nil }
+    let headsAreNamed = layersAreNamed || units.contains { $0.layers.count == 1 }
+    let neuronsAreNamed = layersAreNamed || neurons.contains { $0.layers.count == 1 }
     for (ordinal, unit) in units.enumerated() {
       if let layer = headsAreNamed ? unit.only : ordinal { attention[layer, default: []].append(unit.units) }
     }

@@ -61,13 +61,15 @@ extension CountCapability {
   /// Why counts (before, after, groups) by layer cannot be held; nil when they can. Layers without the units count as unchanged.
   fileprivate func objection(to counts: [(before: Int, after: Int, groups: Int)?], _ name: String) -> String? {
     let present = counts.compactMap { $0 }
-    guard present.contains(where: { $0.before != $0.after }) else { return nil }
+    guard let first = present.first else { return nil }
+    let isChanged = present.contains { $0.before != $0.after }
     switch self {
     case .perLayer: return nil
-    case .fixed: return "it cannot hold another \(name) count than the original's"
+    case .fixed: return isChanged ? "it cannot hold another \(name) count than the original's" : nil
     case .uniform, .uniformDividing:
-      guard let first = present.first, present.count == counts.count,
-        present.allSatisfy({ $0.after == first.after && $0.groups == first.groups })
+      // The original itself may differ from layer to layer, as a ragged compaction leaves it.
+      guard present.allSatisfy({ $0.after == first.after && $0.groups == first.groups }),
+        !isChanged || present.count == counts.count
       else { return "it needs one \(name) count in all layers" }
       if case .uniformDividing(let total) = self, total % first.after != 0 {
         return "it needs a \(name) count that divides \(total)"

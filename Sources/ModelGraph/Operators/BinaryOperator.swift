@@ -101,7 +101,10 @@ struct BinaryOperator: Operator {
     if absorption == .quotient, a == .zero, b != .zero { return (.zero, 0) }
     if worst == .unknown { return (.unknown, 0) }
     let value = function(x, y)
-    return value == 0 ? (.zero, 0) : value.isFinite ? (.constant, value) : (.poisoned, 0)
+    if !value.isFinite { return (.poisoned, 0) }
+    // Of constants, which may be rounded, a difference or a product is not taken for zero.
+    let isZero = value == 0 && (worst == .zero || name.name == "Max" || name.name == "Min")
+    return isZero ? (.zero, 0) : (.constant, value)
   }
 
   static let all: [BinaryOperator] = [

@@ -32,7 +32,7 @@ struct UnaryOperator: Operator {
   var documentation: OperatorDocumentation {
     OperatorDocumentation(
       summary: "`y = \(formula)`, element by element.", shapes: "x, y: `[…]`, equal.", axes: "Every axis is itself.",
-      zeros: "`f(0)` if x is zero, `f(c)` if x is the constant c.", source: source)
+      zeros: "`f(0)` if x is zero, `f(c)` if x is the constant c, never zero by rounding.", source: source)
   }
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
@@ -46,8 +46,11 @@ struct UnaryOperator: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard let x = try context.state(0) else { return }
-    context.set(0, x.mapped { function($0, context.node) })
+    context.set(0, x.mapped(isExact: Self.exact.contains(name.name)) { function($0, context.node) })
   }
+
+  /// Operators that give zero only where the function is zero.
+  private static let exact: Set<String> = ["Neg", "Abs", "Relu", "Not"]
 
   static let all: [UnaryOperator] = [
     UnaryOperator("Neg", "-x", since: 13) { x, _ in -x },
@@ -84,11 +87,15 @@ struct UnaryOperator: Operator {
 
 extension TokenState {
   /// The states after a function is applied to every element; not-a-number and infinite results are poisoned.
-  func mapped(_ function: (Float) -> Float) -> TokenState {
+  ///
+  /// Only the function of zero is taken for zero. That of another constant may be zero by rounding alone, here and not in another runtime, so
+  /// it stays a constant unless the function is exact.
+  func mapped(isExact: Bool, _ function: (Float) -> Float) -> TokenState {
     var result = self
     for index in states.indices where states[index] <= .constant {
       let value = function(states[index] == .zero ? 0 : constants[index])
-      result.states[index] = value == 0 ? .zero : value.isFinite ? .constant : .poisoned
+      let isZero = value == 0 && (isExact || states[index] == .zero)
+      result.states[index] = isZero ? .zero : value.isFinite ? .constant : .poisoned
       result.constants[index] = value.isFinite ? value : 0
     }
     return result

@@ -72,7 +72,8 @@ public struct Receipt: Sendable {
         .receiptMalformed, subject: .key("kept"), expected: "ascending indices below before", found: "others",
         remedy: "delete the file; models are also compared without it")
     }
-    return UnitPlan(before: before, kept: kept, padded: padded)
+    let constant = (indices(value["constant"], below: before) ?? []).filter(Set(kept).contains)
+    return UnitPlan(before: before, kept: kept, padded: padded, constant: constant)
   }
 
   private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {

@@ -113,9 +113,22 @@ public struct Verification: Report {
       lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
     }
     lines.append("</testsuite>")
+    try Self.requireReport(path)
     let file = try AtomicFile(path: path, replacing: true)
     try file.file.write(Array((lines.joined(separator: "\n") + "\n").utf8))
     try file.commit()
+  }
+
+  /// A report may replace an earlier one, and nothing else.
+  private static func requireReport(_ path: String) throws(FormatError) {
+    guard Directories.kind(of: path) == .file else { return }
+    let source = try FileSource(path: path)
+    let start = Array("<?xml".utf8)
+    guard source.size >= start.count, try source.bytes(0..<start.count) == start else {
+      throw FormatError(
+        .outputExists, file: path, expected: "a report of an earlier run or nothing", found: "another file",
+        remedy: "choose another name for the report")
+    }
   }
 
   private func xml(_ text: String) -> String {

@@ -78,11 +78,14 @@ private struct Verifier {
     let expectedGraph = try mapping.apply(to: map)
     let names = Set(original.imported.bindings.map(\.initializer)).union(compacted.imported.bindings.map(\.initializer))
     var pairs: [ValueID: ValueID]?
-    switch try GraphComparison(expectedGraph, compacted.graph, checkpointTensors: names) {
+    switch try GraphComparison(expectedGraph, compacted.graph, checkpointTensors: names, pool: pool) {
     case .same(let found): pairs = found
     case .different(let sentence): problems.append("the computation differs: \(sentence)")
     }
-    let proof = try prove(mapping, expectedGraph)
+    problems += compacted.imported.notes.filter { !original.imported.notes.contains($0) }
+    let expected = try expectedModel(mapping, expectedGraph)
+    problems += configurationProblems(expected.config)
+    let proof = try prove(mapping, expected)
     let run = try run(mapping, pairs: pairs)
     return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
   }
@@ -122,12 +125,27 @@ private struct Verifier {
     return try model.imported.exported().tensors.map { ($0.name, $0.weight) }
   }
 
-  /// Every tensor byte for byte, every missing unit dead or declared.
-  private func prove(_ plan: CompactionPlan, _ graph: Graph) throws -> VerificationReport.Proof {
+  /// The original with the plan carried out, as it must be on disk.
+  private func expectedModel(_ plan: CompactionPlan, _ graph: Graph) throws -> ExportedModel {
     let carrier = compacted.imported.modelType == original.imported.modelType ? nil : compacted.imported.modelType
-    let expected = try original.imported.exported(
+    return try original.imported.exported(
       graph: graph, layers: Model.layers(original.layers, after: plan),
       keptHeads: zip(plan.layers, original.layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+  }
+
+  /// Where the configuration does not tell the counts of the tensors, it must be the one that a ragged compaction leaves.
+  private func configurationProblems(_ expected: JSONValue) -> [String] {
+    if (try? compacted.folder.model()) != nil { return [] }
+    let found = compacted.imported.config
+    let keys = (expected.objectValue?.keys ?? []) + (found.objectValue?.keys ?? []).filter { expected[$0] == nil }
+    return keys.filter { expected[$0] != found[$0] }.map { key in
+      func text(_ value: JSONValue?) -> String { value?.serialized(.compact) ?? "no value" }
+      return escapedForTerminal("config.json: \(key): expected \(text(expected[key])), found \(text(found[key]))")
+    }
+  }
+
+  /// Every tensor byte for byte, every missing unit dead or declared.
+  private func prove(_ plan: CompactionPlan, _ expected: ExportedModel) throws -> VerificationReport.Proof {
     let tensors = try TensorProof(
       expected: expected.tensors.map { ($0.name, $0.weight) },
       found: try storedTensors(of: compacted), pool: pool)
@@ -140,8 +158,12 @@ private struct Verifier {
     let fill = plan.layers.map { layer in
       (heads: Set(layer.heads?.units.padded ?? []), neurons: Set(layer.neurons?.padded ?? []))
     }
-    let heads = zip(gone, fill).map { $0.heads.union($1.heads) }
-    let neurons = zip(gone, fill).map { $0.neurons.union($1.neurons) }
+    // What the receipt calls constant is looked at again; it stays, so nothing depends on it.
+    let constant = plan.layers.map { layer in
+      (heads: Set(layer.heads?.units.constant ?? []), neurons: Set(layer.neurons?.constant ?? []))
+    }
+    let heads = plan.layers.indices.map { gone[$0].heads.union(fill[$0].heads).union(constant[$0].heads) }
+    let neurons = plan.layers.indices.map { gone[$0].neurons.union(fill[$0].neurons).union(constant[$0].neurons) }
     let verdicts = try map.verdicts(heads: heads, neurons: neurons, pool: pool)
     // A declared unit's readers are zero in the masked original, whatever the file holds there.
     let isVoid: (UnitVerdicts) -> Bool = { $0.heads.values.contains(.void) || $0.neurons.values.contains(.void) }
@@ -162,8 +184,9 @@ private struct Verifier {
         proof.problems.append("layer \(index), neuron \(unit) is declared off and still there")
       }
     }
-    proof.constant = (compacted.receipt?.layers ?? plan.layers).reduce(0) {
-      $0 + ($1.heads?.units.constant.count ?? 0) + ($1.neurons?.constant.count ?? 0)
+    for (verdicts, claimed) in zip(verdicts, constant) {
+      proof.constant += claimed.heads.count { verdicts.heads[$0]?.isConstant ?? false }
+      proof.constant += claimed.neurons.count { verdicts.neurons[$0]?.isConstant ?? false }
     }
     proof.ok = proof.problems.isEmpty && proof.unproven == 0
     return proof
@@ -217,6 +240,7 @@ private struct Verifier {
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original.imported, options: options)
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
+    guard comparison.comparesOutputs else { return nil }
     var distance: Double?
     if wishes.contains(where: { !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty }) {
       let outputs = zip(original.graph.outputs, masked.outputs).map { a, b in
@@ -260,6 +284,11 @@ private struct Verifier {
       (order[a.element.reference] ?? 0, a.offset) < (order[b.element.reference] ?? 0, b.offset)
     }.map(\.element)
   }
+}
+
+extension UnitVerdict {
+  /// Whether the unit contributes the same for every input.
+  fileprivate var isConstant: Bool { if case .constant = self { true } else { false } }
 }
 
 extension UnitPlan {

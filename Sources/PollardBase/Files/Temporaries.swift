@@ -39,6 +39,11 @@ package enum Temporaries {
     return removed
   }
 
+  /// Whether a name is one of an unfinished output.
+  package static func isTemporary(_ name: String) -> Bool {
+    name.hasPrefix(".") && name.contains(marker) && name.hasSuffix(suffix)
+  }
+
   private static func keptName(_ output: String) -> String {
     var name = Paths.lastComponent(output)
     while name.utf8.count > longestKeptName { name.removeLast() }
