@@ -3,9 +3,6 @@ import Pollard
 import PollardBase
 import Testing
 
-private let goldenFolder = Paths.join(Paths.parent(Paths.parent(Paths.parent(#filePath))), "golden")
-private let onePool = ThreadPool(threadCount: 1)
-
 /// A folder for one test, removed with everything in it when the value goes away.
 private final class Scratch {
   let path = "/tmp/pollard-honesty-\(UInt64.random(in: .min ... .max))"
@@ -23,7 +20,7 @@ private final class Scratch {
 
   /// Copies a golden checkpoint.
   func copy(_ name: String, as target: String) throws -> String {
-    let source = Paths.join(goldenFolder, name)
+    let source = Paths.join(golden, name)
     try Directories.create(self(target))
     for file in try Directories.names(in: source) {
       let content = try FileSource(path: Paths.join(source, file))
@@ -34,8 +31,8 @@ private final class Scratch {
 
   /// Compacts a golden checkpoint without fill.
   func compact(_ name: String) throws -> String {
-    let model = try Model(at: Paths.join(goldenFolder, name))
-    try model.compact(model.plan(options: PlanOptions(shape: .ragged), pool: onePool), to: self("small"), pool: onePool)
+    let model = try Model(at: Paths.join(golden, name))
+    try model.compact(model.plan(options: PlanOptions(shape: .ragged), pool: pool), to: self("small"), pool: pool)
     return self("small")
   }
 
@@ -60,9 +57,7 @@ private final class Scratch {
         ("attention.output.dense", [4, 4]), ("intermediate.dense", [1, 4]), ("output.dense", [4, 1]),
       ]
       for (name, shape) in linear {
-        shapes += [
-          ("encoder.layer.\(layer).\(name).weight", shape), ("encoder.layer.\(layer).\(name).bias", [shape[0]]),
-        ]
+        shapes += [("encoder.layer.\(layer).\(name).weight", shape), ("encoder.layer.\(layer).\(name).bias", [shape[0]])]
       }
       for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
         for part in ["weight", "bias"] { shapes.append(("encoder.layer.\(layer).\(name).\(part)", [4])) }
@@ -106,11 +101,11 @@ struct ReviewHonestyTests {
     ])
   func configurationCounts(_ name: String, _ key: String, _ value: JSONValue) throws {
     let scratch = try Scratch()
-    let original = Paths.join(goldenFolder, name)
+    let original = Paths.join(golden, name)
     let small = try scratch.compact(name)
-    #expect(try verify(original: original, compacted: small, pool: onePool).equal)
+    #expect(try verify(original: original, compacted: small, pool: pool).equal)
     try scratch.edit(small) { $0.settingKey(key, to: value) }
-    let verdict = try verify(original: original, compacted: small, pool: onePool)
+    let verdict = try verify(original: original, compacted: small, pool: pool)
     #expect(!verdict.equal)
     #expect(verdict.firstDifference?.contains(key) == true)
   }
@@ -120,8 +115,7 @@ struct ReviewHonestyTests {
     let scratch = try Scratch()
     let small = try scratch.compact("llama-grouped/masked")
     try scratch.edit(small) { $0.settingKey("tie_word_embeddings", to: true) }
-    #expect(
-      try !verify(original: Paths.join(goldenFolder, "llama-grouped/masked"), compacted: small, pool: onePool).equal)
+    #expect(try !verify(original: Paths.join(golden, "llama-grouped/masked"), compacted: small, pool: pool).equal)
   }
 
   @Test("A run without a single valid position is no run")
@@ -129,10 +123,9 @@ struct ReviewHonestyTests {
     let scratch = try Scratch()
     let header = Array(#"{"input_ids":{"dtype":"I64","shape":[0,4],"data_offsets":[0,0]}}"#.utf8)
     try scratch.write("none.safetensors", [UInt8(header.count), 0, 0, 0, 0, 0, 0, 0] + header)
-    let model = Paths.join(goldenFolder, "llama-grouped/masked")
+    let model = Paths.join(golden, "llama-grouped/masked")
     let verdict = try verify(
-      original: model, compacted: model, options: VerificationOptions(inputs: scratch("none.safetensors")),
-      pool: onePool)
+      original: model, compacted: model, options: VerificationOptions(inputs: scratch("none.safetensors")), pool: pool)
     #expect(verdict.bitIdentical == nil)
     #expect(!verdict.equal)
   }
@@ -141,16 +134,16 @@ struct ReviewHonestyTests {
   func report() throws {
     let scratch = try Scratch()
     let folder = try scratch.copy("bert-plain/masked", as: "model")
-    let verdict = try verify(original: folder, compacted: folder, pool: onePool)
+    let verdict = try verify(original: folder, compacted: folder, pool: pool)
     #expect(throws: FormatError.self) { try verdict.writeJUnit(to: Paths.join(folder, "model.safetensors")) }
     for _ in 0..<2 { try verdict.writeJUnit(to: scratch("report.xml")) }
   }
 
   @Test("More random tokens than can be counted are refused")
   func tooManyTokens() throws {
-    let model = Paths.join(goldenFolder, "llama-grouped/masked")
+    let model = Paths.join(golden, "llama-grouped/masked")
     #expect(throws: GraphError.self) {
-      try verify(original: model, compacted: model, options: VerificationOptions(batch: .max), pool: onePool)
+      try verify(original: model, compacted: model, options: VerificationOptions(batch: .max), pool: pool)
     }
   }
 
@@ -159,21 +152,19 @@ struct ReviewHonestyTests {
     let scratch = try Scratch()
     let path = try scratch.writeSmallest(layers: 2)
     let model = try Model(at: path)
-    #expect(try verify(original: path, compacted: path, pool: onePool).equal)
-    #expect(try model.compact(model.plan(pool: onePool), to: scratch("copy"), pool: onePool).isCopy)
+    #expect(try verify(original: path, compacted: path, pool: pool).equal)
+    #expect(try model.compact(model.plan(pool: pool), to: scratch("copy"), pool: pool).isCopy)
   }
 
-  @Test(
-    "A copy or conversion of layers that differ keeps the record that tells their counts, and no stock loader is promised"
-  )
+  @Test("A copy or conversion of layers that differ keeps the record that tells their counts, and no stock loader is promised")
   func raggedAgain() throws {
     let scratch = try Scratch()
     let small = try Model(at: scratch.compact("bert-plain/masked"))
     let report = try small.compact(
-      small.plan(options: PlanOptions(shape: .ragged), pool: onePool), to: scratch("copy"), pool: onePool)
+      small.plan(options: PlanOptions(shape: .ragged), pool: pool), to: scratch("copy"), pool: pool)
     #expect(report.isCopy)
     #expect(report.plan.loaders.first { $0.name == "transformers-4" }?.loads == false)
-    try small.convert(to: scratch("half"), type: .bf16, pool: onePool)
+    try small.convert(to: scratch("half"), type: .bf16, pool: pool)
     for name in ["copy", "half"] { #expect(try Model(at: scratch(name)).layers == small.layers) }
   }
 
@@ -184,8 +175,7 @@ struct ReviewHonestyTests {
     let model = try Model(at: folder)
     for _ in 0..<2 {
       try model.compact(
-        model.plan(pool: onePool), to: Paths.join(folder, "small"), options: WriteOptions(replacing: true),
-        pool: onePool)
+        model.plan(pool: pool), to: Paths.join(folder, "small"), options: WriteOptions(replacing: true), pool: pool)
     }
     let names = try Directories.names(in: Paths.join(folder, "small"))
     #expect(names == ["compaction.json", "config.json", "model.safetensors"])
