@@ -15,7 +15,9 @@ public enum GraphComparison: Sendable {
   ///
   /// - Throws: what reading a constant throws.
   /// - Complexity: O(nodes + bytes of constants), in memory bounded by a few chunks.
-  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>, pool: ThreadPool) throws(FormatError) {
+  public init(_ a: Graph, _ b: Graph, checkpointTensors: Set<String>, pool: ThreadPool = ThreadPool(threadCount: 1))
+    throws(FormatError)
+  {
     var pairs: [ValueID: ValueID] = [:]
     if let difference = try Self.firstDifference(a, b, checkpointTensors, pool, &pairs) {
       self = .different(difference)

@@ -69,6 +69,7 @@ struct CompactCommand: ParsableCommand {
       return size
     }
     let model = try Model(at: model)
+    if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
       shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
     let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)

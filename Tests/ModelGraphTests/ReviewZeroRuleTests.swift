@@ -23,9 +23,13 @@ struct ReviewZeroRuleTests {
 
   @Test(
     "A function that is zero by rounding alone is a constant: Gelu(-8) is -5e-15",
-    arguments: [("Gelu", Float(-8)), ("Gelu", -20), ("Swish", -200), ("Sigmoid", -200), ("Softplus", -200), ("Exp", -200)])
+    arguments: [
+      ("Gelu", Float(-8)), ("Gelu", -20), ("Swish", -200), ("Sigmoid", -200), ("Softplus", -200), ("Exp", -200),
+    ])
   func rounded(_ op: String, _ value: Float) throws { #expect(try term(value, op) == .constant) }
 
-  @Test("must not fire: functions of zero, and negative numbers cut off, are zero", arguments: [("Gelu", Float(0)), ("Swish", 0), ("Relu", -3)])
+  @Test(
+    "must not fire: functions of zero, and negative numbers cut off, are zero",
+    arguments: [("Gelu", Float(0)), ("Swish", 0), ("Relu", -3)])
   func exact(_ op: String, _ value: Float) throws { #expect(try term(value, op) == .zero) }
 }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Two graphs are the same computation, or the first difference is told")
 struct GraphComparisonTests {
   private func compare(_ a: SmallGraph, _ b: SmallGraph) throws -> GraphComparison {
-    try GraphComparison(a.build().graph, b.build().graph, checkpointTensors: SmallGraph.checkpointTensors)
+    try GraphComparison(a.build().graph, b.build().graph, checkpointTensors: SmallGraph.checkpointTensors, pool: pool)
   }
 
   private func difference(_ b: SmallGraph) throws -> String? {
@@ -19,7 +19,9 @@ struct GraphComparisonTests {
     var other = SmallGraph()
     other.up = [9, 9, 9, 9, 9, 9]
     let (a, b) = (try SmallGraph().build(), try other.build())
-    guard case .same(let pairs) = try GraphComparison(a.graph, b.graph, checkpointTensors: SmallGraph.checkpointTensors)
+    guard
+      case .same(let pairs) = try GraphComparison(
+        a.graph, b.graph, checkpointTensors: SmallGraph.checkpointTensors, pool: pool)
     else {
       Issue.record("they are the same")
       return
@@ -59,7 +61,8 @@ struct GraphComparisonTests {
     var builder = GraphBuilder(name: "one")
     let x = builder.input("x", ValueType(.f32, [2]))
     builder.output("logits", try builder.add("Relu", [x]))
-    let comparison = try GraphComparison(try SmallGraph().build().graph, builder.graph, checkpointTensors: [])
+    let comparison = try GraphComparison(
+      try SmallGraph().build().graph, builder.graph, checkpointTensors: [], pool: pool)
     guard case .different(let sentence) = comparison else {
       Issue.record("they differ")
       return
@@ -75,7 +78,8 @@ struct GraphComparisonTests {
       builder.output("y", try builder.add("Softmax", [x], ["axis": .integer(axis)]))
       return builder.graph
     }
-    guard case .different(let sentence) = try GraphComparison(graph(0), graph(1), checkpointTensors: []) else {
+    guard case .different(let sentence) = try GraphComparison(graph(0), graph(1), checkpointTensors: [], pool: pool)
+    else {
       Issue.record("they differ")
       return
     }

@@ -3,9 +3,6 @@ import Pollard
 import PollardBase
 import Testing
 
-private let golden = Paths.join(Paths.parent(Paths.parent(Paths.parent(#filePath))), "golden")
-private let pool = ThreadPool(threadCount: 1)
-
 /// A folder for one test, removed with everything in it when the value goes away.
 private final class Scratch {
   let path = "/tmp/pollard-honesty-\(UInt64.random(in: .min ... .max))"

@@ -50,7 +50,7 @@ struct CheckpointWriter {
     if let index = plan.index { try output.writeFile(index.name, index.content.serialized()) }
     try output.writeFile("config.json", configuration)
     for file in extraFiles { try output.writeFile(file.name, file.bytes) }
-    try copyOthers(to: output, except: written, &result)
+    try copyRest("", to: output, except: written, &result)
     return result
   }
 
@@ -69,17 +69,8 @@ struct CheckpointWriter {
       try output.copyFile(index, as: Paths.lastComponent(index))
     }
     try output.writeFile("config.json", configuration)
-    try copyOthers(to: output, except: written, &result)
+    try copyRest("", to: output, except: written, &result)
     return result
-  }
-
-  /// Copies what else belongs to the model: the whole folder, or beside a single file the receipt, which tells the counts of its layers.
-  private func copyOthers(to output: AtomicDirectory, except written: Set<String>, _ result: inout Result) throws(FormatError) {
-    if source.location.isFolder { return try copyRest("", to: output, except: written, &result) }
-    let receipt = Paths.join(source.location.folder, receiptFileName)
-    if !written.contains(receiptFileName), Directories.kind(of: receipt) == .file {
-      try output.copyFile(receipt, as: receiptFileName)
-    }
   }
 
   /// Files and their order: the input's own, or new ones under `--max-shard-size`.

@@ -45,6 +45,11 @@ public struct Model: Sendable {
   /// The computation.
   public var graph: Graph { imported.graph }
 
+  /// Begins to bring the weights into the system's cache, for work that is about to read nearly all of them.
+  package func prefetch() {
+    for file in folder.checkpoint.files { file.source.prefetch() }
+  }
+
   /// The counts of every layer.
   public var layers: [LayerSummary] { imported.layers }
 
@@ -57,6 +62,7 @@ public struct Model: Sendable {
   public func plan(
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
+    if masks == .zeros { prefetch() }
     let map = try DimensionMap(graph)
     var mask: UnitMask?
     if case .file(let path) = masks { mask = try MaskTable(file: path, layers: layers).unitMask }
