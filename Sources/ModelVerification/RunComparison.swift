@@ -126,7 +126,8 @@ public struct RunComparison: Sendable {
   private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> Rows {
     let all = Rows(width: max(tensor.extents.last ?? 1, 1), chosen: nil)
     guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
-      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"), tensor.extents[0] * tensor.extents[1] == valid.count
+      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"),
+      tensor.extents[0] * tensor.extents[1] == valid.count
     else { return all }
     let width = tensor.rank == 2 ? 1 : all.width
     let perPosition = tensor.rank == 2 ? 1 : tensor.extents[2...].dropLast().reduce(1, *)

@@ -37,7 +37,8 @@ public struct VerificationReport: Sendable {
 
     /// Creates the leg.
     public init(
-      ok: Bool, keptTensors: Int, removedUnits: Int, dead: Int, declared: Int, constant: Int, padded: Int, unproven: Int,
+      ok: Bool, keptTensors: Int, removedUnits: Int, dead: Int, declared: Int, constant: Int, padded: Int,
+      unproven: Int,
       problems: [String]
     ) {
       self.ok = ok

@@ -57,7 +57,9 @@ private func firstDifferingByte(_ a: UnsafeMutableRawBufferPointer, _ b: UnsafeM
   let words = a.count / 8
   var place = words * 8
   for word in 0..<words
-  where a.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) != b.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self) {
+  where a.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
+    != b.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self)
+  {
     place = word * 8
     break
   }

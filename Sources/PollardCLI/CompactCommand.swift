@@ -56,7 +56,9 @@ struct CompactCommand: ParsableCommand {
   func run() throws {
     if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
     if dropLayers != nil { throw UsageError(description: "compact --drop-layers does not work yet") }
-    guard to == "safetensors" else { throw UsageError(description: "compact --to \(to) does not work yet; only safetensors does") }
+    guard to == "safetensors" else {
+      throw UsageError(description: "compact --to \(to) does not work yet; only safetensors does")
+    }
     guard let shape = ShapePolicy(rawValue: shape) else {
       throw UsageError(description: "--shape takes auto, ragged or uniform, not \(shape)")
     }
@@ -65,7 +67,9 @@ struct CompactCommand: ParsableCommand {
     }
     guard roundTo >= 1 else { throw UsageError(description: "--round-to takes a number of at least 1") }
     let shardSize = try maxShardSize.map { text in
-      guard let size = ShardSize(text) else { throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)") }
+      guard let size = ShardSize(text) else {
+        throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)")
+      }
       return size
     }
     let model = try Model(at: model)

@@ -31,12 +31,17 @@ struct ConvertCommand: ParsableCommand {
 
   func run() throws {
     guard to == "safetensors", opset == nil else {
-      throw UsageError(description: "convert --to \(opset != nil ? "onnx" : to) does not work yet; only safetensors does")
+      throw UsageError(
+        description: "convert --to \(opset != nil ? "onnx" : to) does not work yet; only safetensors does")
     }
     let types: [String: ElementType] = ["f32": .f32, "f16": .f16, "bf16": .bf16]
-    if let type, types[type] == nil { throw UsageError(description: "convert --type \(type) does not work yet; f32, f16 and bf16 do") }
+    if let type, types[type] == nil {
+      throw UsageError(description: "convert --type \(type) does not work yet; f32, f16 and bf16 do")
+    }
     let shardSize = try maxShardSize.map { text in
-      guard let size = ShardSize(text) else { throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)") }
+      guard let size = ShardSize(text) else {
+        throw UsageError(description: "--max-shard-size takes a size such as 5GB, not \(text)")
+      }
       return size
     }
     let report = try Model(at: model).convert(

@@ -38,7 +38,9 @@ struct MaskCommand: ParsableCommand {
   func run() throws {
     guard heads != nil || ffn != nil else { throw UsageError(description: "mask needs --heads, --ffn or both") }
     if ["activation", "ablation"].contains(importance) || inputs != nil {
-      throw UsageError(description: "mask --importance \(inputs != nil ? "with --inputs" : importance) does not work yet; use l1, l2 or random")
+      throw UsageError(
+        description:
+          "mask --importance \(inputs != nil ? "with --inputs" : importance) does not work yet; use l1, l2 or random")
     }
     guard let metric = ImportanceMetric(rawValue: importance) else {
       throw UsageError(description: "--importance takes l1, l2 or random, not \(importance)")

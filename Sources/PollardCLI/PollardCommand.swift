@@ -13,7 +13,8 @@ struct PollardCommand: ParsableCommand {
       """,
     version: pollardVersion,
     subcommands: [
-      InspectCommand.self, MaskCommand.self, CompactCommand.self, VerifyCommand.self, RunCommand.self, ConvertCommand.self,
+      InspectCommand.self, MaskCommand.self, CompactCommand.self, VerifyCommand.self, RunCommand.self,
+      ConvertCommand.self,
       DiffCommand.self,
     ])
 

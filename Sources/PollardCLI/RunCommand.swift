@@ -27,9 +27,12 @@ struct RunCommand: ParsableCommand {
 
   func run() throws {
     guard repeatCount >= 1 else { throw UsageError(description: "--repeat takes a number of at least 1") }
-    guard outputs != nil || repeatCount > 1 else { throw UsageError(description: "run needs --outputs, or --repeat to time it") }
+    guard outputs != nil || repeatCount > 1 else {
+      throw UsageError(description: "run needs --outputs, or --repeat to time it")
+    }
     let report = try Model(at: model).run(
-      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount, replacing: force, pool: global.pool)
+      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount, replacing: force,
+      pool: global.pool)
     global.print(report)
   }
 }

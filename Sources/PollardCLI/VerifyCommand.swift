@@ -39,14 +39,20 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    if precision == "f64" { throw UsageError(description: "verify --precision f64 does not work yet; f32 compares bit for bit") }
+    if precision == "f64" {
+      throw UsageError(description: "verify --precision f64 does not work yet; f32 compares bit for bit")
+    }
     guard precision == "f32" else { throw UsageError(description: "--precision takes f32 or f64, not \(precision)") }
-    guard batch >= 1, length >= 1 else { throw UsageError(description: "--batch and --length take numbers of at least 1") }
+    guard batch >= 1, length >= 1 else {
+      throw UsageError(description: "--batch and --length take numbers of at least 1")
+    }
     let (tokens, overflows) = batch.multipliedReportingOverflow(by: length)
     guard !overflows, tokens <= 1 << 24 else {
       throw UsageError(description: "--batch times --length is at most 16777216 tokens")
     }
-    guard tolerance >= 0, tolerance.isFinite else { throw UsageError(description: "--tolerance takes a number of at least 0") }
+    guard tolerance >= 0, tolerance.isFinite else {
+      throw UsageError(description: "--tolerance takes a number of at least 0")
+    }
     let options = VerificationOptions(
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance)
     let report = try verify(

@@ -55,10 +55,12 @@ struct NewcomerTests {
     #expect(!outcome.output.contains("not carried over"))
   }
 
-  @Test("a mask that names a layer twice, or a kind that is none, is refused", arguments: [
-    #"{"remove": {"heads": {"0": [1], "00": [0]}}}"#, #"{"remove": {"heads": {"-0": [1]}}}"#,
-    #"{"remove": {"experts": {}, "heads": {"0": [1]}}}"#,
-  ])
+  @Test(
+    "a mask that names a layer twice, or a kind that is none, is refused",
+    arguments: [
+      #"{"remove": {"heads": {"0": [1], "00": [0]}}}"#, #"{"remove": {"heads": {"-0": [1]}}}"#,
+      #"{"remove": {"experts": {}, "heads": {"0": [1]}}}"#,
+    ])
   func spelling(_ text: String) throws {
     let place = try Workplace()
     try place.write("m.json", Array(text.utf8))

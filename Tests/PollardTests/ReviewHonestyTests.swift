@@ -57,7 +57,9 @@ private final class Scratch {
         ("attention.output.dense", [4, 4]), ("intermediate.dense", [1, 4]), ("output.dense", [4, 1]),
       ]
       for (name, shape) in linear {
-        shapes += [("encoder.layer.\(layer).\(name).weight", shape), ("encoder.layer.\(layer).\(name).bias", [shape[0]])]
+        shapes += [
+          ("encoder.layer.\(layer).\(name).weight", shape), ("encoder.layer.\(layer).\(name).bias", [shape[0]]),
+        ]
       }
       for name in ["attention.output.LayerNorm", "output.LayerNorm"] {
         for part in ["weight", "bias"] { shapes.append(("encoder.layer.\(layer).\(name).\(part)", [4])) }
@@ -156,7 +158,9 @@ struct ReviewHonestyTests {
     #expect(try model.compact(model.plan(pool: pool), to: scratch("copy"), pool: pool).isCopy)
   }
 
-  @Test("A copy or conversion of layers that differ keeps the record that tells their counts, and no stock loader is promised")
+  @Test(
+    "A copy or conversion of layers that differ keeps the record that tells their counts, and no stock loader is promised"
+  )
   func raggedAgain() throws {
     let scratch = try Scratch()
     let small = try Model(at: scratch.compact("bert-plain/masked"))

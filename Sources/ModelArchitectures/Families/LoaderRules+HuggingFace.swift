@@ -30,14 +30,14 @@ extension LoaderRule {
   static func llamaCpp(heads: CountCapability, feedForward: CountCapability) -> LoaderRule {
     LoaderRule(
       loader: "llama.cpp", opens: false, heads: heads, feedForward: feedForward,
-      remark: "reads GGUF only; its convert_hf_to_gguf.py makes one from this folder")
+      remark: "reads GGUF only, which Pollard does not write yet")
   }
 
   /// ONNX Runtime, which reads ONNX.
   static var onnxRuntime: LoaderRule {
     LoaderRule(
       loader: "onnxruntime", opens: false, heads: .perLayer, feedForward: .perLayer,
-      remark: "reads ONNX only; the optimum exporter makes one from this folder")
+      remark: "reads ONNX only, which Pollard does not write yet")
   }
 }
 

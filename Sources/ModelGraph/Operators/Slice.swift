@@ -76,7 +76,9 @@ struct Slice: Operator {
         let known = extent.constant
       {
         shape[axis] = Size(try stepCount(start, end, step, extent: known, context))
-      } else if step == 1, starts[index].size == Size(0), let end = ends[index].size, end.constant == nil || end == extent {
+      } else if step == 1, starts[index].size == Size(0), let end = ends[index].size,
+        end.constant == nil || end == extent
+      {
         shape[axis] = end
       } else if step == 1, starts[index].size == Size(0), let end = ends[index].size?.constant, end > 1 << 31 {
         continue

@@ -50,7 +50,8 @@ public struct ZeroContext {
   static let elementLimit = 1 << 20
 
   init(
-    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool, wantsResults: Bool
+    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool,
+    wantsResults: Bool
   ) {
     self.node = node
     self.index = index

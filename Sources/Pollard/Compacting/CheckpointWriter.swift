@@ -76,7 +76,9 @@ struct CheckpointWriter {
   /// Files and their order: the input's own, or new ones under `--max-shard-size`.
   private func shardPlan() throws(FormatError) -> ShardPlan {
     var declared: [String: TensorDeclaration] = [:]
-    for (name, weight) in tensors { declared[name] = TensorDeclaration(name: name, type: weight.type, shape: weight.shape) }
+    for (name, weight) in tensors {
+      declared[name] = TensorDeclaration(name: name, type: weight.type, shape: weight.shape)
+    }
     if let limit = options.maxShardSize {
       let ordered = tensors.compactMap { declared[$0.name] }
       return try ShardPlan(ordered, metadata: metadata(0), maximumShardSize: limit.bytes)

@@ -36,7 +36,8 @@ public struct CompactionReport: Report {
       "loaders": .array(
         plan.loaders.map { verdict in
           [
-            "name": JSONValue(verdict.name), "loads": verdict.loads.map { JSONValue($0) } ?? .null, "reason": JSONValue(verdict.reason),
+            "name": JSONValue(verdict.name), "loads": verdict.loads.map { JSONValue($0) } ?? .null,
+            "reason": JSONValue(verdict.reason),
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
@@ -56,7 +57,8 @@ public struct CompactionReport: Report {
         "padded": list(heads?.padded ?? []), "constant": list(heads?.constant ?? []),
       ],
       "key_value_heads": [
-        "before": JSONValue(before.keyValueHeads), "kept": list(plan.heads?.keptGroups ?? Array(0..<before.keyValueHeads)),
+        "before": JSONValue(before.keyValueHeads),
+        "kept": list(plan.heads?.keptGroups ?? Array(0..<before.keyValueHeads)),
       ],
       "ffn": [
         "before": JSONValue(before.feedForward), "kept_count": JSONValue(after.feedForward),
@@ -68,15 +70,21 @@ public struct CompactionReport: Report {
 
   public var text: String {
     var lines: [String] = []
-    if isCopy { lines.append("nothing to remove: " + (output == nil ? "the output would be a faithful copy" : "a faithful copy")) }
+    if isCopy {
+      lines.append("nothing to remove: " + (output == nil ? "the output would be a faithful copy" : "a faithful copy"))
+    }
     var table = TextTable(["", "#before", "#after", "#"])
-    table.add("parameters", humanCount(parameters.before), humanCount(parameters.after), change(parameters.before, parameters.after))
+    table.add(
+      "parameters", humanCount(parameters.before), humanCount(parameters.after),
+      change(parameters.before, parameters.after))
     table.add("bytes", humanBytes(bytes.before), humanBytes(bytes.after), change(bytes.before, bytes.after))
     lines += [table.text, "", layerTable, "", unitLine]
     lines += explanations
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
-    for file in leftBehind { lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights") }
+    for file in leftBehind {
+      lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights")
+    }
     if let verification { lines += ["", verification.text] }
     if let output { lines += ["", "wrote \(escapedForTerminal(output))"] }
     return lines.joined(separator: "\n")
@@ -88,25 +96,35 @@ public struct CompactionReport: Report {
       let heads = plan.heads?.units
       table.add(
         "\(plan.index)", "\(before.heads)", "\(after.heads): " + humanIndices(heads?.kept ?? Array(0..<before.heads)),
-        "\(heads?.padded.count ?? 0)", "\(before.feedForward)", "\(after.feedForward)", "\(plan.neurons?.padded.count ?? 0)")
+        "\(heads?.padded.count ?? 0)", "\(before.feedForward)", "\(after.feedForward)",
+        "\(plan.neurons?.padded.count ?? 0)")
     }
     return table.text
   }
 
   private var unitLine: String {
     let counts = plan.counts
-    return "  units: \(counts.requested) asked to go, \(counts.removed) removed (\(counts.dead) proved dead, \(counts.declared) declared by the mask)"
+    return
+      "  units: \(counts.requested) asked to go, \(counts.removed) removed (\(counts.dead) proved dead, \(counts.declared) declared by the mask)"
       + ", \(counts.padded) kept as fill, \(counts.constant) constant, \(counts.rescaled) rescaled"
   }
 
   private var explanations: [String] {
     let counts = plan.counts
     var lines: [String] = []
-    if counts.padded > 0 { lines.append("  fill: units that asked to go but stay with zero weights, because counts must agree; --shape ragged removes them too") }
-    if counts.constant > 0 {
-      lines.append("  constant: the unit's weights are zero but a bias is not, so it adds the same vector for every token; kept")
+    if counts.padded > 0 {
+      lines.append(
+        "  fill: units that asked to go but stay with zero weights, because counts must agree; --shape ragged removes them too"
+      )
     }
-    if counts.void > 0 { lines.append("  void: \(counts.void) units have weights that are not finite, so zeros prove nothing about them; kept") }
+    if counts.constant > 0 {
+      lines.append(
+        "  constant: the unit's weights are zero but a bias is not, so it adds the same vector for every token; kept")
+    }
+    if counts.void > 0 {
+      lines.append(
+        "  void: \(counts.void) units have weights that are not finite, so zeros prove nothing about them; kept")
+    }
     return lines
   }
 

@@ -18,7 +18,8 @@ extension Model {
   /// - Throws: `CompactionError` when the plan is not of this model, `FormatError` from reading or writing; nothing is left behind then.
   @discardableResult
   public func compact(
-    _ plan: CompactionPlan, to output: String, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors,
+    _ plan: CompactionPlan, to output: String, options: WriteOptions = WriteOptions(),
+    pool: ThreadPool = .allProcessors,
     masks: MaskSource? = nil, progress: ((String) -> Void)? = nil
   ) throws -> CompactionReport {
     let result = try compaction(plan)
@@ -30,7 +31,8 @@ extension Model {
       source: folder.checkpoint, tensors: result.exported.tensors.map { ($0.name, $0.weight) },
       configuration: configurationBytes(result.exported.config),
       extraFiles: isCopy
-        ? [] : [
+        ? []
+        : [
           (
             receiptFileName,
             Receipt.text(
@@ -80,7 +82,8 @@ extension Model {
       let before = model.folder.checkpoint.files.reduce(0) { $0 + $1.source.size }
       let bytes = exported.tensors.reduce(0) { $0 + $1.weight.byteCount }
       return CompactionReport(
-        output: output, parameters: (model.imported.parameterCount, parametersAfter), bytes: (before, bytes), plan: plan,
+        output: output, parameters: (model.imported.parameterCount, parametersAfter), bytes: (before, bytes),
+        plan: plan,
         layers: layers, layersBefore: model.layers, isCopy: plan.changesNothing && model.imported.prunePairs.isEmpty,
         carrier: plan.target?.carrier)
     }

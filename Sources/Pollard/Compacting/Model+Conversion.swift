@@ -42,12 +42,15 @@ extension Model {
     let names: [ElementType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
     var config = exported.config
     if let name = type.flatMap({ names[$0] }) {
-      for key in ["torch_dtype", "dtype"] where config[key] != nil { config = config.settingKey(key, to: JSONValue(name)) }
+      for key in ["torch_dtype", "dtype"] where config[key] != nil {
+        config = config.settingKey(key, to: JSONValue(name))
+      }
     }
     let directory = try AtomicDirectory(
       path: output, replacing: options.replacing, inputs: [folder.checkpoint.location.folder])
     let writer = CheckpointWriter(
-      source: folder.checkpoint, tensors: tensors, configuration: configurationBytes(config), extraFiles: [], options: options)
+      source: folder.checkpoint, tensors: tensors, configuration: configurationBytes(config), extraFiles: [],
+      options: options)
     let written = try writer.write(to: directory, pool: pool)
     try directory.commit()
     return ConversionReport(

@@ -30,7 +30,8 @@ public struct Receipt: Sendable {
         let neurons = try entry["ffn"].flatMap { value throws(FormatError) -> UnitPlan? in try Self.units(value) }
         var headPlan: HeadPlan?
         if let heads {
-          guard let groups = entry["key_value_heads"]?["before"]?.intValue, groups > 0, heads.before % groups == 0 else {
+          guard let groups = entry["key_value_heads"]?["before"]?.intValue, groups > 0, heads.before % groups == 0
+          else {
             throw FormatError(
               .receiptMalformed, subject: .layer(index), expected: "key_value_heads.before", found: "none that fits",
               remedy: "delete the file; models are also compared without it")
@@ -57,7 +58,8 @@ public struct Receipt: Sendable {
       guard heads == layer.heads, groups == layer.keyValueHeads, neurons == layer.feedForward else {
         throw FormatError(
           .receiptMalformed, file: receiptFileName, subject: .layer(layer.index),
-          expected: "\(layer.heads) heads, \(layer.keyValueHeads) key/value heads and \(layer.feedForward) neurons, as the tensors have",
+          expected:
+            "\(layer.heads) heads, \(layer.keyValueHeads) key/value heads and \(layer.feedForward) neurons, as the tensors have",
           found: "\(heads), \(groups) and \(neurons)", remedy: "delete the file if the model was changed since")
       }
     }
@@ -110,10 +112,13 @@ public struct Receipt: Sendable {
       "before": JSONValue(units.before), "kept": .array(units.kept.map { JSONValue($0) }),
       "padded": .array(units.padded.map { JSONValue($0) }),
       "removed": .array(
-        units.removed.map { ["index": JSONValue($0.index), "class": JSONValue($0.reason.rawValue), "rule": JSONValue($0.rule)] }),
+        units.removed.map {
+          ["index": JSONValue($0.index), "class": JSONValue($0.reason.rawValue), "rule": JSONValue($0.rule)]
+        }),
       "constant": .array(units.constant.map { JSONValue($0) }),
       "rescaled": .object(
-        JSONObject(units.rescaled.sorted { $0.key < $1.key }.map { (key: String($0.key), value: JSONValue(Double($0.value))) })),
+        JSONObject(
+          units.rescaled.sorted { $0.key < $1.key }.map { (key: String($0.key), value: JSONValue(Double($0.value))) })),
     ]
   }
 }

@@ -56,7 +56,8 @@ public struct MaskRequest: Sendable, Hashable {
 
   /// Creates a request.
   public init(
-    heads: UnitAmount? = nil, feedForward: UnitAmount? = nil, metric: ImportanceMetric = .l2, scope: RankingScope = .layer,
+    heads: UnitAmount? = nil, feedForward: UnitAmount? = nil, metric: ImportanceMetric = .l2,
+    scope: RankingScope = .layer,
     seed: UInt64 = 0
   ) {
     self.heads = heads

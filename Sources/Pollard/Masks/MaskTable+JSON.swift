@@ -21,7 +21,8 @@ extension MaskTable {
     let verbs = object.keys.filter { $0 == "remove" || $0 == "keep" }
     guard verbs.count == 1, let verb = verbs.first, object.count == 1, let kinds = object[verb]?.objectValue else {
       throw CompactionError(
-        .maskVerb, expected: #"{"remove": {…}} or {"keep": {…}}"#, found: "the keys \(object.keys.joined(separator: ", "))")
+        .maskVerb, expected: #"{"remove": {…}} or {"keep": {…}}"#,
+        found: "the keys \(object.keys.joined(separator: ", "))")
     }
     for member in kinds.members { try read(member.value, as: member.key, removes: verb == "remove", layers: layers) }
   }
@@ -33,7 +34,8 @@ extension MaskTable {
       throw CompactionError(.unknownMask, subject: .key(kind), expected: "heads, kv_groups or ffn", found: kind)
     }
     guard let entries = value.objectValue else {
-      throw CompactionError(.unknownMask, subject: .key(kind), expected: "lists by layer number", found: value.kindDescription)
+      throw CompactionError(
+        .unknownMask, subject: .key(kind), expected: "lists by layer number", found: value.kindDescription)
     }
     for entry in entries.members {
       // Another spelling, such as 00, would name a layer twice, and the later list would hide the earlier.

@@ -20,7 +20,8 @@ extension MaskTable {
       } catch { throw error.inFile(path) }
     }
     guard file.tensors.count > 0 else {
-      throw CompactionError(.unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no tensors")
+      throw CompactionError(
+        .unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no tensors")
     }
   }
 
@@ -42,7 +43,8 @@ extension MaskTable {
     if parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]) {
       guard layers.indices.contains(layer) else {
         throw CompactionError(
-          .maskShape, subject: .tensor(name), expected: "a layer from 0 to \(layers.count - 1)", found: "layer \(layer)")
+          .maskShape, subject: .tensor(name), expected: "a layer from 0 to \(layers.count - 1)", found: "layer \(layer)"
+        )
       }
       try set(String(parts[2]), layer, values, of: name, shape, layers)
       return

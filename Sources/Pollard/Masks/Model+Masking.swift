@@ -34,7 +34,8 @@ public struct MaskReport: Report {
     for (index, (heads, neurons)) in zip(heads, neurons).enumerated() {
       table.add("\(index)", "\(heads.of)", humanIndices(heads.removed), "\(neurons.of)", "\(neurons.removed)")
     }
-    return ([table.text] + notes.map { "  note: " + $0 } + ["", "wrote \(escapedForTerminal(output))"]).joined(separator: "\n")
+    return ([table.text] + notes.map { "  note: " + $0 } + ["", "wrote \(escapedForTerminal(output))"]).joined(
+      separator: "\n")
   }
 }
 
@@ -64,10 +65,14 @@ extension Model {
       if count % ratio != 0 { notes.append("heads go in whole key/value groups of \(ratio)") }
     }
     let goneGroups = LeastImportant.choose(groups, amount, request.scope)
-    let goneHeads = zip(goneGroups, ratios).map { gone, ratio in gone.flatMap { $0 * ratio..<($0 + 1) * ratio }.sorted() }
+    let goneHeads = zip(goneGroups, ratios).map { gone, ratio in gone.flatMap { $0 * ratio..<($0 + 1) * ratio }.sorted()
+    }
     let goneNeurons = LeastImportant.choose(scores.map(\.neurons), request.feedForward, request.scope)
     if request.heads != nil, goneHeads.allSatisfy(\.isEmpty) {
-      notes.append(isGrouped ? "no head goes: the amount is less than one key/value group in a layer" : "no head goes: the amount is less than one in a layer")
+      notes.append(
+        isGrouped
+          ? "no head goes: the amount is less than one key/value group in a layer"
+          : "no head goes: the amount is less than one in a layer")
     }
 
     var tensors: [(name: String, weight: Weight)] = []
@@ -76,7 +81,9 @@ extension Model {
       if let width = masks.first?.count, masks.allSatisfy({ $0.count == width }) {
         tensors.append((kind, .floats(Array(masks.joined()), shape: [masks.count, width])))
       } else {
-        for (layer, mask) in masks.enumerated() { tensors.append(("layers.\(layer).\(kind)", .floats(mask, shape: [mask.count]))) }
+        for (layer, mask) in masks.enumerated() {
+          tensors.append(("layers.\(layer).\(kind)", .floats(mask, shape: [mask.count])))
+        }
       }
     }
     func mask(_ gone: some Collection<Int>, of count: Int) -> [Float] {
@@ -88,7 +95,12 @@ extension Model {
     if isGrouped { add("kv_group_mask", zip(goneGroups, layers).map { mask($0, of: $1.keyValueHeads) }) }
     add("ffn_mask", zip(goneNeurons, layers).map { mask($0, of: $1.feedForward) })
     if tensors.isEmpty {
-      tensors.append(("head_mask", .floats(Array(layers.map { mask([], of: $0.heads) }.joined()), shape: [layers.count, layers.first?.heads ?? 0])))
+      tensors.append(
+        (
+          "head_mask",
+          .floats(
+            Array(layers.map { mask([], of: $0.heads) }.joined()), shape: [layers.count, layers.first?.heads ?? 0])
+        ))
     }
     try writeSafetensors(tensors, to: output, replacing: replacing, inputs: inputPaths, pool: pool)
     return MaskReport(

@@ -51,7 +51,9 @@ public struct Inspection: Report {
     layers = model.imported.layers
     notes = model.imported.notes
     if !model.imported.prunePairs.isEmpty {
-      notes.append("\(model.imported.prunePairs.count) parameters are stored as torch.nn.utils.prune pairs and read multiplied out")
+      notes.append(
+        "\(model.imported.prunePairs.count) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"
+      )
     }
     if model.receipt != nil { notes.append("compacted by Pollard; compaction.json tells from what") }
   }
@@ -72,7 +74,9 @@ public struct Inspection: Report {
     }
     var counts: [String: Int] = [:]
     for tensor in checkpoint.tensors { counts[tensor.type.name, default: 0] += tensor.shape.elementCount }
-    types = counts.map { (name: $0.key, parameters: $0.value) }.sorted { ($1.parameters, $0.name) < ($0.parameters, $1.name) }
+    types = counts.map { (name: $0.key, parameters: $0.value) }.sorted {
+      ($1.parameters, $0.name) < ($0.parameters, $1.name)
+    }
   }
 
   public var json: JSONValue {
@@ -99,7 +103,9 @@ public struct Inspection: Report {
     let types = types.prefix(3).map { "\($0.name)" }.joined(separator: ", ")
     lines.append("  architecture  \(architecture.map(escapedForTerminal) ?? "unknown")")
     lines.append("  parameters    \(humanCount(parameters))")
-    lines.append("  bytes         \(humanBytes(bytes)) in \(fileCount == 1 ? "1 file" : "\(fileCount) files"), \(format), \(types)")
+    lines.append(
+      "  bytes         \(humanBytes(bytes)) in \(fileCount == 1 ? "1 file" : "\(fileCount) files"), \(format), \(types)"
+    )
     if !layers.isEmpty { lines += ["", layerTable] }
     if let sparsity { lines += ["", sparsity.text] }
     if listsTensors { lines += ["", tensorTable] }
@@ -140,7 +146,11 @@ public func inspect(_ path: String) throws -> Inspection {
   do {
     return Inspection(try Model(at: path))
   } catch let error as FormatError {
-    guard ["unknownArchitecture", "missingConfiguration", "unsupportedClass", "unsupportedConfiguration", "quantizedCheckpoint"]
+    guard
+      [
+        "unknownArchitecture", "missingConfiguration", "unsupportedClass", "unsupportedConfiguration",
+        "quantizedCheckpoint",
+      ]
       .contains(error.code.name)
     else { throw error }
     var result = Inspection(try Checkpoint(at: path), path: path)

@@ -25,7 +25,8 @@ public struct Model: Sendable {
   /// What no output file may replace: the weights, their index, the configuration.
   var inputPaths: [String] {
     let checkpoint = folder.checkpoint
-    return [path, folder.configPath] + checkpoint.files.map(\.source.path) + [checkpoint.location.index].compactMap(\.self)
+    return [path, folder.configPath] + checkpoint.files.map(\.source.path)
+      + [checkpoint.location.index].compactMap(\.self)
   }
 
   /// Opens a Hugging Face directory, a `.safetensors` file in one, or its shard index.

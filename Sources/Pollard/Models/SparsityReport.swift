@@ -26,7 +26,8 @@ public struct SparsityReport: Report {
       let heads = layer.heads?.units
       table.add(
         "\(layer.index)", humanIndices(((heads?.removed.map(\.index) ?? []) + (heads?.padded ?? [])).sorted()),
-        humanIndices(heads?.constant ?? []), "\((layer.neurons?.removed.count ?? 0) + (layer.neurons?.padded.count ?? 0))",
+        humanIndices(heads?.constant ?? []),
+        "\((layer.neurons?.removed.count ?? 0) + (layer.neurons?.padded.count ?? 0))",
         "\(layer.neurons?.constant.count ?? 0)")
     }
     return table.text

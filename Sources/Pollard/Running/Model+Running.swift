@@ -34,7 +34,8 @@ public struct RunReport: Report {
       lines.append(
         sorted.count == 1
           ? "  \(rounded(least, 2)) ms on \(threads) threads"
-          : "  \(rounded(median, 2)) ms per run (median of \(sorted.count), \(rounded(least, 2)) to \(rounded(most, 2))) on \(threads) threads")
+          : "  \(rounded(median, 2)) ms per run (median of \(sorted.count), \(rounded(least, 2)) to \(rounded(most, 2))) on \(threads) threads"
+      )
     }
     if let output { lines.append("wrote \(escapedForTerminal(output))") }
     return lines.joined(separator: "\n")
@@ -69,7 +70,8 @@ extension Model {
     let names = results.keys.sorted()
     if let outputs {
       try writeSafetensors(
-        names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs, replacing: replacing,
+        names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs,
+        replacing: replacing,
         inputs: [inputs] + inputPaths, pool: pool)
     }
     return RunReport(

@@ -12,7 +12,9 @@ enum TensorFile {
   static func read(_ path: String) throws -> [String: Tensor] {
     let file = try SafetensorsFile(path: path)
     guard file.source.size <= sizeLimit else {
-      throw FormatError(.cannotRead, file: path, expected: "at most \(humanBytes(sizeLimit)) of inputs", found: humanBytes(file.source.size))
+      throw FormatError(
+        .cannotRead, file: path, expected: "at most \(humanBytes(sizeLimit)) of inputs",
+        found: humanBytes(file.source.size))
     }
     var result: [String: Tensor] = [:]
     for record in file.tensors { result[record.name] = try Tensor(reading: file.weight(record)) }

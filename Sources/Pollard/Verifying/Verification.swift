@@ -33,7 +33,8 @@ public struct Verification: Report {
 
   private func json(_ proof: VerificationReport.Proof) -> JSONValue {
     [
-      "ok": JSONValue(proof.ok), "kept_tensors": JSONValue(proof.keptTensors), "removed_units": JSONValue(proof.removedUnits),
+      "ok": JSONValue(proof.ok), "kept_tensors": JSONValue(proof.keptTensors),
+      "removed_units": JSONValue(proof.removedUnits),
       "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
       "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven), "problems": strings(proof.problems),
     ]
@@ -74,7 +75,8 @@ public struct Verification: Report {
     if let proof = report.proof {
       lines.append(
         "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors byte for byte; \(proof.removedUnits) units removed: "
-          + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))")
+          + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
+      )
     } else {
       lines.append("  proof      not applied")
     }
@@ -92,7 +94,9 @@ public struct Verification: Report {
       lines.append("  run        not applied")
     }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
-    for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) { lines.append("  problem: \(problem)") }
+    for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) {
+      lines.append("  problem: \(problem)")
+    }
     return lines.joined(separator: "\n")
   }
 
@@ -103,13 +107,17 @@ public struct Verification: Report {
   /// - Throws: `FormatError` when the file cannot be written.
   public func writeJUnit(to path: String) throws {
     let legs: [(String, Bool?, [String])] = [
-      ("structure", report.structure.ok, report.structure.problems), ("proof", report.proof?.ok, report.proof?.problems ?? []),
+      ("structure", report.structure.ok, report.structure.problems),
+      ("proof", report.proof?.ok, report.proof?.problems ?? []),
       ("run", report.run?.ok, [report.run?.comparison.firstDifference].compactMap { $0 }),
     ]
     var lines = [#"<?xml version="1.0" encoding="UTF-8"?>"#]
-    lines.append("<testsuite name=\"pollard verify\" tests=\"3\" failures=\"\(legs.count { $0.1 == false })\" skipped=\"\(legs.count { $0.1 == nil })\">")
+    lines.append(
+      "<testsuite name=\"pollard verify\" tests=\"3\" failures=\"\(legs.count { $0.1 == false })\" skipped=\"\(legs.count { $0.1 == nil })\">"
+    )
     for (name, ok, problems) in legs {
-      let inner = ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
+      let inner =
+        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
       lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
     }
     lines.append("</testsuite>")

@@ -17,7 +17,8 @@ public func verify(
   pool: ThreadPool = .allProcessors
 ) throws -> Verification {
   try verify(
-    original: Model(at: original), compacted: Model(at: compacted, allowingRagged: true), masks: masks, options: options,
+    original: Model(at: original), compacted: Model(at: compacted, allowingRagged: true), masks: masks,
+    options: options,
     pool: pool)
 }
 
@@ -92,7 +93,9 @@ private struct Verifier {
 
   /// Which unit of the compacted model is which of the original: from the receipt when it fits, else by matching rows.
   private func mappedPlan(_ problems: inout [String]) throws -> (CompactionPlan, String)? {
-    if let receipt = compacted.receipt, fits(receipt) { return (withFactors(CompactionPlan(layers: receipt.layers)), "the receipt") }
+    if let receipt = compacted.receipt, fits(receipt) {
+      return (withFactors(CompactionPlan(layers: receipt.layers)), "the receipt")
+    }
     do {
       return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
     } catch let error as CompactionError {
@@ -130,7 +133,8 @@ private struct Verifier {
     let carrier = compacted.imported.modelType == original.imported.modelType ? nil : compacted.imported.modelType
     return try original.imported.exported(
       graph: graph, layers: Model.layers(original.layers, after: plan),
-      keptHeads: zip(plan.layers, original.layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+      keptHeads: zip(plan.layers, original.layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier
+    )
   }
 
   /// Where the configuration does not tell the counts of the tensors, it must be the one that a ragged compaction leaves.
@@ -167,7 +171,8 @@ private struct Verifier {
     let verdicts = try map.verdicts(heads: heads, neurons: neurons, pool: pool)
     // A declared unit's readers are zero in the masked original, whatever the file holds there.
     let isVoid: (UnitVerdicts) -> Bool = { $0.heads.values.contains(.void) || $0.neurons.values.contains(.void) }
-    let masked = verdicts.contains(where: isVoid)
+    let masked =
+      verdicts.contains(where: isVoid)
       ? try DimensionMap(maskedGraph()).verdicts(heads: heads, neurons: neurons, pool: pool) : verdicts
     for (index, verdicts) in verdicts.enumerated() {
       let wish = wishes[index]
@@ -179,7 +184,9 @@ private struct Verifier {
         masked[index].neurons, declared: wish.neurons)
       let off = wish.heads.subtracting(gone[index].heads).subtracting(fill[index].heads)
       let offNeurons = wish.neurons.subtracting(gone[index].neurons).subtracting(fill[index].neurons)
-      if plan.layers[index].heads != nil, let unit = off.min() { proof.problems.append("layer \(index), head \(unit) is declared off and still there") }
+      if plan.layers[index].heads != nil, let unit = off.min() {
+        proof.problems.append("layer \(index), head \(unit) is declared off and still there")
+      }
       if plan.layers[index].neurons != nil, let unit = offNeurons.min() {
         proof.problems.append("layer \(index), neuron \(unit) is declared off and still there")
       }
@@ -210,7 +217,9 @@ private struct Verifier {
           if !isFill { proof.declared += 1 }
         } else {
           proof.unproven += 1
-          if proof.problems.count < 64 { proof.problems.append("\(name) \(unit) is gone but neither dead nor declared off") }
+          if proof.problems.count < 64 {
+            proof.problems.append("\(name) \(unit) is gone but neither dead nor declared off")
+          }
         }
       }
     }
@@ -223,11 +232,13 @@ private struct Verifier {
         index: units.index,
         heads: units.heads.map {
           HeadPlan(
-            units: UnitPlan(before: $0.count, kept: Array(0..<$0.count), padded: wish.heads.sorted(), rescaled: wish.headFactors),
+            units: UnitPlan(
+              before: $0.count, kept: Array(0..<$0.count), padded: wish.heads.sorted(), rescaled: wish.headFactors),
             groupsBefore: $0.groupCount)
         },
         neurons: units.neurons.map {
-          UnitPlan(before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
+          UnitPlan(
+            before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
         })
     }
     return try CompactionPlan(layers: layers).apply(to: map)
@@ -242,7 +253,9 @@ private struct Verifier {
       reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
     guard comparison.comparesOutputs else { return nil }
     var distance: Double?
-    if wishes.contains(where: { !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty }) {
+    if wishes.contains(where: {
+      !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty
+    }) {
       let outputs = zip(original.graph.outputs, masked.outputs).map { a, b in
         ComparedValue(name: original.graph[a].name, kind: .output, layer: nil, reference: a, other: b)
       }
@@ -267,11 +280,13 @@ private struct Verifier {
             layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
       }
     }
-    let otherTaps = Dictionary(compacted.graph.taps.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    let otherTaps = Dictionary(
+      compacted.graph.taps.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     for (index, tap) in masked.taps.enumerated() {
       guard let other = otherTaps[tap.name] else { continue }
       result.append(
-        ComparedValue(name: tap.name, kind: .state, layer: index > 0 ? index - 1 : nil, reference: tap.value, other: other))
+        ComparedValue(
+          name: tap.name, kind: .state, layer: index > 0 ? index - 1 : nil, reference: tap.value, other: other))
     }
     for output in masked.outputs {
       let name = masked[output].name

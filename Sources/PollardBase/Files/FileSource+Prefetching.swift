@@ -13,7 +13,8 @@ extension FileSource {
   /// quarter of the machine's memory is left alone. A hint: nothing depends on it, and it takes no memory of the process.
   package func prefetch() {
     #if os(Linux)
-      let memory = Int(sysconf(Int32(_SC_PHYS_PAGES))).multipliedReportingOverflow(by: Int(sysconf(Int32(_SC_PAGESIZE))))
+      let memory = Int(sysconf(Int32(_SC_PHYS_PAGES))).multipliedReportingOverflow(
+        by: Int(sysconf(Int32(_SC_PAGESIZE))))
       guard !memory.overflow, size < memory.partialValue / 4 else { return }
       let context = Unmanaged.passRetained(self)
       var thread = pthread_t()
