@@ -77,6 +77,10 @@ struct CompactCommand: ParsableCommand {
     let options = PlanOptions(
       shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
     let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
+      Console.talk(
+        "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
+    }
     if dryRun {
       global.print(try model.preview(plan))
       return

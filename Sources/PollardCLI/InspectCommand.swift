@@ -25,6 +25,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     if html != nil { throw UsageError(description: "inspect --html does not work yet; use --json or the text output") }
+    if graph, global.json { throw UsageError(description: "inspect --graph has no JSON form; leave --json out") }
     let inspection = try inspect(model)
     if graph {
       let model = try Model(at: model)

@@ -84,7 +84,7 @@ public struct Verification: Report {
       let comparison = run.comparison
       let agreement =
         comparison.isBitIdentical
-        ? "bit-identical in \(comparison.values.count) compared values"
+        ? "bit-identical in \(comparison.values.count) compared tensors"
         : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
       lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)")
       if let distance = run.distanceFromUnmasked {
