@@ -70,7 +70,13 @@ public struct Verification: Report {
   private func number(_ value: Double) -> JSONValue { value.isFinite ? JSONValue(value) : .null }
 
   public var text: String {
-    var lines = [equal ? "equal: the compacted model is the masked original's function" : "NOT equal"]
+    var lines = [
+      !equal
+        ? "NOT equal"
+        : report.asksForProof
+          ? "equal: the compacted model is the masked original's function"
+          : "equal within the tolerance: outputs agree on these inputs; between formats nothing can be proved"
+    ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(

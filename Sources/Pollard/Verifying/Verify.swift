@@ -32,7 +32,7 @@ public func verify(
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
-private struct Verifier {
+struct Verifier {
   let original: Model
   let compacted: Model
   let options: VerificationOptions
@@ -65,6 +65,7 @@ private struct Verifier {
   }
 
   func report() throws -> VerificationReport {
+    if original.format != compacted.format { return try conversionReport() }
     var problems: [String] = []
     if original.stored.task != compacted.stored.task {
       problems.append(
@@ -106,7 +107,7 @@ private struct Verifier {
   }
 
   /// Whether a receipt speaks of this original. Its units must be the original's and there in the same number.
-  private func fits(_ receipt: Receipt) -> Bool {
+  func fits(_ receipt: Receipt) -> Bool {
     receipt.layers.count == map.layers.count
       && zip(receipt.layers, map.layers).allSatisfy { plan, layer in
         plan.heads?.units.before == layer.heads?.count && plan.heads?.groupsBefore == layer.heads?.groupCount
@@ -114,7 +115,7 @@ private struct Verifier {
       }
   }
 
-  private func withFactors(_ plan: CompactionPlan) -> CompactionPlan {
+  func withFactors(_ plan: CompactionPlan) -> CompactionPlan {
     var plan = plan
     for (index, wish) in wishes.enumerated() {
       plan.layers[index].heads?.units.rescale(wish.headFactors)
@@ -217,7 +218,7 @@ private struct Verifier {
   }
 
   /// The masked original: every declared unit's readers are zero, scaled ones are scaled.
-  private func maskedGraph() throws -> Graph {
+  func maskedGraph() throws -> Graph {
     let layers = zip(map.layers, wishes).map { units, wish in
       LayerPlan(
         index: units.index,
@@ -243,6 +244,14 @@ private struct Verifier {
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
     guard comparison.comparesOutputs else { return nil }
+    return VerificationReport.Run(
+      ok: comparison.isWithin(options.tolerance), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options),
+      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+  }
+
+  /// How far the mask moves the outputs, as a share of the largest; nil where nothing is declared.
+  func distanceFromUnmasked(_ masked: Graph, _ inputs: [String: Tensor]) throws -> Double? {
     var distance: Double?
     if wishes.contains(where: {
       !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty
@@ -254,9 +263,7 @@ private struct Verifier {
         reference: original.graph, other: masked, values: outputs, inputs: inputs, pool: pool)
       distance = change.values.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }.max()
     }
-    return VerificationReport.Run(
-      ok: comparison.isWithin(options.tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options), distanceFromUnmasked: distance)
+    return distance
   }
 
   /// Heads, neurons, hidden states and outputs, in the order of the graph.

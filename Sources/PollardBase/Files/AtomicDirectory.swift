@@ -18,6 +18,7 @@ public final class AtomicDirectory: Sendable {
   /// Where the folder is being built; for checks of the finished files before they are published.
   package let temporary: String
   private let replacing: Bool
+  private let inputs: [String]
   private let lockDescriptor: Int32
   private let state = Mutex(State())
 
@@ -39,6 +40,7 @@ public final class AtomicDirectory: Sendable {
     Temporaries.removeStale(for: path)
     self.path = path
     self.replacing = replacing
+    self.inputs = inputs
     temporary = Temporaries.path(for: path)
     guard mkdir(temporary, 0o777) == 0 else { throw writeFailure(path, errno) }
     lockDescriptor = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -140,6 +142,7 @@ public final class AtomicDirectory: Sendable {
     let parent = Paths.parent(path)
     var moved: [String] = []
     do throws(FormatError) {
+      for name in names { try Publication.check(Paths.join(parent, name), replacing: replacing, inputs: inputs) }
       for file in files { try file.finish() }
       try Directories.synchronize(temporary)
       for name in names {
