@@ -27,6 +27,7 @@ public struct CompactionReport: Report {
   /// The verification, when it was asked for.
   public var verification: Verification?
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     var object: JSONObject = [
       "schema": reportSchema,
@@ -70,6 +71,7 @@ public struct CompactionReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     var lines: [String] = []
     if isCopy {

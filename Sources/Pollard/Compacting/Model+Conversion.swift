@@ -10,6 +10,7 @@ public struct ConversionReport: Report {
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String]
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
@@ -18,6 +19,7 @@ public struct ConversionReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     (["  bytes  \(humanBytes(bytes.before)) -> \(humanBytes(bytes.after)) (\(change(bytes.before, bytes.after)))"]
       + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" } + ["wrote \(escapedForTerminal(output))"])

@@ -14,6 +14,7 @@ public struct MaskReport: Report {
   /// Things worth knowing, in sentences.
   public var notes: [String]
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
@@ -29,6 +30,7 @@ public struct MaskReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     var table = TextTable(["layer", "#heads", "removed", "#neurons", "#removed"])
     for (index, (heads, neurons)) in zip(heads, neurons).enumerated() {

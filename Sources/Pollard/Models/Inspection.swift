@@ -88,6 +88,7 @@ public struct Inspection: Report {
     }
   }
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     var object: JSONObject = [
       "schema": reportSchema, "format": JSONValue(format), "architecture": architecture.map { JSONValue($0) } ?? .null,
@@ -107,6 +108,7 @@ public struct Inspection: Report {
     return .object(object)
   }
 
+  /// The text that people read.
   public var text: String {
     var lines = [escapedForTerminal(path)]
     let types = types.prefix(3).map { "\($0.name)" }.joined(separator: ", ")

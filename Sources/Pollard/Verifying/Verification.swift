@@ -20,6 +20,7 @@ public struct Verification: Report {
     report.structure.problems.first ?? report.run?.comparison.firstDifference ?? report.proof?.problems.first
   }
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
@@ -69,6 +70,7 @@ public struct Verification: Report {
 
   private func number(_ value: Double) -> JSONValue { value.isFinite ? JSONValue(value) : .null }
 
+  /// The text that people read.
   public var text: String {
     var lines = [
       !equal
