@@ -150,3 +150,9 @@ private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationConte
   }
   return result
 }
+
+extension EvaluatorTable {
+  static let products: [OperatorName: Evaluator] = [
+    OperatorName("MatMul"): { [try multiply($0, bias: nil, activation: .copy)] }
+  ]
+}
