@@ -9,8 +9,8 @@ import TensorStorage
 /// rows or its columns are dense.
 func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOperation) throws -> Tensor {
   let a = try context.tensor(0)
-  if context.memory.precision == .declared, let weight = context.weight(1),
-    ExecutionPlan.isPackedOperand(context.node, 1, weight), a.type == .f32
+  if context.memory.precision != .double, let weight = context.weight(1),
+    ExecutionPlan.isPackedOperand(context.node, 1, weight, context.memory.precision), a.type == .f32
   {
     try check(a, weight.shape.extents, context)
     let packed = try context.matrices.matrix(of: weight, pool: context.pool)
@@ -149,4 +149,10 @@ private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationConte
     }
   }
   return result
+}
+
+extension EvaluatorTable {
+  static let products: [OperatorName: Evaluator] = [
+    OperatorName("MatMul"): { [try multiply($0, bias: nil, activation: .copy)] }
+  ]
 }

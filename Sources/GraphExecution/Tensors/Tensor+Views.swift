@@ -14,7 +14,14 @@ extension Tensor {
   }
 
   func view(_ extents: [Int], strides: [Int], offset: Int? = nil) -> Tensor {
-    Tensor(type: type, extents: extents, strides: strides, offset: offset ?? self.offset, buffer: buffer)
+    Tensor(
+      type: type, declared: declaredType, extents: extents, strides: strides, offset: offset ?? self.offset,
+      buffer: buffer)
+  }
+
+  /// The same elements, said to be of a type that the memory can hold.
+  func declared(_ type: ElementType) -> Tensor {
+    Tensor(type: self.type, declared: type, extents: extents, strides: strides, offset: offset, buffer: buffer)
   }
 
   /// Axis `i` of the result is axis `permutation[i]`.
