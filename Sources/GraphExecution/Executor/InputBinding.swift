@@ -75,6 +75,7 @@ extension Graph {
   private func derive(
     _ id: ValueID, _ rule: DerivedInput, _ sizes: [String: Int], _ bound: [ValueID: Tensor], _ memory: Memory
   ) throws -> Tensor {
+    if case .content(let weight) = rule { return try Tensor(reading: weight, memory: memory) }
     let shape = self[id].type?.shape
     var extents = shape?.compactMap { $0.evaluated(sizes) } ?? []
     if shape == nil || extents.count != shape?.count {
@@ -91,7 +92,7 @@ extension Graph {
     let last = max(extents.last ?? 1, 1)
     func number(_ index: Int) -> Int {
       switch rule {
-      case .zeros: 0
+      case .zeros, .content: 0
       case .ones: 1
       case .ascending: index % last
       }

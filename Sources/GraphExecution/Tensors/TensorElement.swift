@@ -28,6 +28,7 @@ extension ElementType {
     case .bool, .i32, .i64, .f64: self
     case .f32, .f16, .bf16, .f8e4m3, .f8e5m2, .f8e4m3fnuz, .f8e5m2fnuz: precision == .double ? .f64 : .f32
     case .f4, .f6e2m3, .f6e3m2, .f8e8m0, .u8, .i8, .i16, .u16, .u32, .u64, .c64: nil
+    case .u2, .i2, .u4, .i4, .c128, .string: nil
     }
   }
 
