@@ -13,32 +13,51 @@ extension ONNXTensor {
     guard let type = form.type.elementType, let byteCount = form.byteCount else {
       throw failure(.tensorMalformed, expected: "elements of fixed width", found: "\(form.type)")
     }
-    let field = try valueField(form)
     guard form.shape.byteCount(of: type) == byteCount else {
       throw failure(.misalignedSize, expected: "elements that fill whole bytes", found: form.description)
     }
+    return try elements(form, as: type, shape: form.shape, byteCount: byteCount, externalFiles)
+  }
+
+  /// The bytes, seen as elements of a type.
+  private func elements(
+    _ form: ONNXTensorForm, as type: ElementType, shape: Shape, byteCount: Int, _ externalFiles: ONNXExternalFiles?
+  ) throws(FormatError) -> Weight {
+    let field = try valueField(form)
     if isExternal {
       guard let externalFiles else {
         throw failure(.externalDataMissing, expected: "a model in a folder", found: "a model in memory")
       }
       let place = try externalFiles.place(of: self, byteCount: byteCount)
-      return .stored(place.file, byteOffset: place.offset, type: type, shape: form.shape)
+      return .stored(place.file, byteOffset: place.offset, type: type, shape: shape)
     }
     if let rawData, !rawData.isEmpty || form.elementCount == 0 {
       guard rawData.count == byteCount else {
         throw failure(
           .sizeMismatch, expected: "\(byteCount) bytes for \(form.description)", found: "\(rawData.count) bytes")
       }
-      return try rawData.weight(type, form.shape)
+      return try rawData.weight(type, shape)
     }
-    guard let field else { return .literal(bytes: [], type: type, shape: form.shape) }
+    guard let field else { return .literal(bytes: [], type: type, shape: shape) }
     if let bytes = contiguousBytes(of: field) {
       guard bytes.count == byteCount else {
         throw failure(.sizeMismatch, expected: "\(byteCount) bytes of \(field.rawValue)", found: "\(bytes.count) bytes")
       }
-      return try ONNXPayload.slice(bytes).weight(type, form.shape)
+      return try ONNXPayload.slice(bytes).weight(type, shape)
     }
-    return .literal(bytes: try typedBytes(field, form), type: type, shape: form.shape)
+    return .literal(bytes: try typedBytes(field, form), type: type, shape: shape)
+  }
+
+  /// The elements as `raw_data` holds them, also of types that weights do not have.
+  ///
+  /// - Throws: as `weight(externalFiles:)`.
+  public func rawBytes(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> [UInt8] {
+    let form = try form()
+    guard let byteCount = form.byteCount else {
+      throw failure(.tensorMalformed, expected: "elements of fixed width", found: "\(form.type)")
+    }
+    let bytes = try elements(form, as: .u8, shape: [byteCount], byteCount: byteCount, externalFiles)
+    return try bytes.bytes()
   }
 
   /// The elements of a tensor of strings.
