@@ -36,11 +36,11 @@ def torchscript(module, inputs, outputs, path, opset, axes):
                           dynamic_axes=dynamic, opset_version=opset, dynamo=False, do_constant_folding=True)
 
 
-def torch_export(module, inputs, outputs, path, opset, axes):
-    dims = {}
-    shapes = tuple({i: dims.setdefault(axis, torch.export.Dim.DYNAMIC) for i, axis in enumerate(axes[name])} for name in inputs)
+def torch_export(module, inputs, outputs, path, opset, axes, positional=False):
+    """`positional`: the module's forward names its inputs, instead of taking any number of them."""
+    shapes = tuple({i: torch.export.Dim.DYNAMIC for i, axis in enumerate(axes[name]) if axis} for name in inputs)
     program = torch.onnx.export(module, tuple(inputs.values()), input_names=list(inputs), output_names=list(outputs),
-                                dynamic_shapes=(shapes,), opset_version=opset, dynamo=True, verbose=False, optimize=True)
+                                dynamic_shapes=shapes if positional else (shapes,), opset_version=opset, dynamo=True, verbose=False, optimize=True)
     program.save(path, external_data=False)
     model = onnx.load(path)
     assert model.opset_import[0].version == opset, (model.opset_import, opset)

@@ -10,7 +10,9 @@ from .units import Geometry, Units
 
 # "uneven": no two counts agree. "equal": as many heads as layers, as many neurons as hidden channels, vocabulary 3·D.
 PLAIN = {"uneven": Geometry(3, 4, 4, 8, 37, 32, 61), "equal": Geometry(3, 3, 3, 8, 24, 24, 72)}
-GROUPED = {"uneven": Geometry(3, 8, 4, 8, 37, 40, 61), "equal": Geometry(3, 6, 3, 8, 48, 24, 72)}
+GROUPED = {"uneven": Geometry(3, 8, 4, 8, 37, 40, 61), "equal": Geometry(3, 6, 3, 8, 48, 24, 72),
+           "uneven16": Geometry(3, 8, 4, 16, 37, 40, 61), "equal16": Geometry(3, 6, 3, 16, 48, 24, 72),
+           "blocks": Geometry(3, 4, 2, 16, 96, 64, 61)}  # every width a multiple of 16
 
 # Heads that go, per layer; several of the geometry's symmetries are broken on purpose.
 HEADS = {("plain", "uneven"): ([1], [], [0, 2]), ("plain", "equal"): ([2], [0, 1], []),
@@ -101,7 +103,7 @@ def make(family, kind, attention, seed):
     f = FAMILIES[family]
     config = getattr(transformers, f.config)(**f.keys(geometry(family, kind)), use_cache=False) \
         if f.layout in ("gpt2", "llama", "t5") else getattr(transformers, f.config)(**f.keys(geometry(family, kind)))
-    config._attn_implementation = attention
+    config._attn_implementation = attention if attention in ("eager", "sdpa") else "eager"
     model = getattr(transformers, f.model)(config)
     randomise(model, seed)
     return model.eval()
@@ -110,6 +112,7 @@ def make(family, kind, attention, seed):
 def plan_for(family, kind, seed):
     """What goes, per stack and layer."""
     f, g = FAMILIES[family], geometry(family, kind)
+    kind = kind.removesuffix("16")
     heads = HEADS["grouped" if f.grouped else "plain", kind]
 
     def neurons(stack):
@@ -130,8 +133,8 @@ def units_of(model, family, kind):
     return Units(FAMILIES[family].layout, geometry(family, kind), {n: p.data for n, p in model.named_parameters()})
 
 
-def make_inputs(family, kind, batch, length, seed):
-    """Inputs of one size: row 1 is padded right, row 2 left."""
+def make_inputs(family, kind, batch, length, seed, left=True):
+    """Inputs of one size: row 1 is padded right, row 2 left (or right too)."""
     f, g, random = FAMILIES[family], geometry(family, kind), generator(seed, "inputs", batch, length)
     if f.inputs == ("pixel_values",):
         return {"pixel_values": torch.from_numpy(random.standard_normal((batch, 3, 12, 12)).astype("float32"))}
@@ -142,7 +145,7 @@ def make_inputs(family, kind, batch, length, seed):
     if batch > 1:
         mask[1, length - missing:] = 0
     if batch > 2:
-        mask[2, :missing] = 0
+        mask[2, slice(0, missing) if left else slice(length - 2, length)] = 0
     ids[mask == 0] = pad
     inputs = {"input_ids": ids, "attention_mask": mask}
     if "token_type_ids" in f.inputs:

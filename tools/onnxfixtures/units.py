@@ -109,9 +109,11 @@ class Units:
 
         def choose(*names):
             names = [name for name in names if allowed is None or name in allowed]
-            return names[turn % len(names)]
+            return names[turn % len(names)] if names else None
 
         def apply(slices, roles, name):
+            if None in roles:  # no rule allowed: something else has made the unit dead
+                return
             fill(self.tensors, slices, roles=roles)
             rules[name] = rules.get(name, 0) + 1
 
