@@ -23,7 +23,8 @@ private func external(_ entries: [(ByteString, ByteString)]) -> ONNXTensor {
 /// A folder with a model and 16 bytes of data beside it.
 private func folderWithModel() throws -> TemporaryFolder {
   let folder = try TemporaryFolder()
-  try AtomicFile.write(Array(repeating: 0, count: 4) + [0, 0, 0x80, 0x3F, 0, 0, 0, 0x40, 9, 9, 9, 9], to: folder("data"))
+  try AtomicFile.write(
+    Array(repeating: 0, count: 4) + [0, 0, 0x80, 0x3F, 0, 0, 0, 0x40, 9, 9, 9, 9], to: folder("data"))
   try AtomicFile.write(onnxModel(onnxGraph(outputs: ["x"])).bytes(), to: folder("model.onnx"))
   return folder
 }
@@ -84,8 +85,10 @@ struct ONNXExternalDataTests {
 
   @Test("A location that is not UTF-8 is refused")
   func notUTF8() throws {
-    let file = try ONNXFile(path: try folderWithModel()("model.onnx"))
-    #expect(codeThrown { _ = try file.weight(of: external([("location", ByteString([0xFF]))])) } == "externalDataEscapes")
+    let folder = try folderWithModel()
+    let file = try ONNXFile(path: folder("model.onnx"))
+    #expect(
+      codeThrown { _ = try file.weight(of: external([("location", ByteString([0xFF]))])) } == "externalDataEscapes")
   }
 
   @Test("A snapshot whose files are links into a store is read, as downloads leave it")

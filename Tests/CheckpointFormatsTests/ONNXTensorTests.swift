@@ -27,6 +27,21 @@ struct ONNXTensorTests {
     #expect(compared > 200)
   }
 
+  @Test("Narrow integers are unpacked from the lowest bits on")
+  func unpacked() throws {
+    func unpack(_ type: ONNXDataType, _ count: Int64, _ raw: [UInt8]) throws -> [UInt8] {
+      var tensor = ONNXTensor()
+      (tensor.dataType, tensor.dimensions, tensor.rawData) = (type.rawValue, [count], .bytes(raw))
+      return try tensor.unpackedWeight().bytes()
+    }
+    #expect(try unpack(.uint4, 3, [0x81, 0x0F]) == [1, 8, 15])
+    #expect(try unpack(.int4, 3, [0x81, 0x0F]) == [1, 0xF8, 0xFF])
+    #expect(try unpack(.uint2, 5, [0b11_10_01_00, 0b10]) == [0, 1, 2, 3, 2])
+    #expect(try unpack(.int2, 5, [0b11_10_01_00, 0b10]) == [0, 1, 0xFE, 0xFF, 0xFE])
+    #expect(codeThrown { _ = try unpack(.uint8, 1, [1]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try unpack(.uint4, 3, [1]) } == "sizeMismatch")
+  }
+
   @Test("Strings are byte strings")
   func strings() throws {
     var tensor = ONNXTensor()

@@ -11,7 +11,7 @@ import Testing
   import Darwin
 #endif
 
-private let threads = ThreadPool(threads: 2)
+private let threads = ThreadPool(threadCount: 2)
 
 @Suite("ONNX writer")
 struct ONNXWriterTests {
@@ -30,7 +30,9 @@ struct ONNXWriterTests {
     tensors.append(ONNXTensor("tied", weights[0]))
     let constant = ONNXNode(
       "Constant", inputs: [], outputs: ["c"],
-      attributes: [ONNXAttribute("value", .tensor(ONNXTensor(nil, .floats(Array(repeating: 1, count: 500), shape: [500]))))])
+      attributes: [
+        ONNXAttribute("value", .tensor(ONNXTensor(nil, .floats(Array(repeating: 1, count: 500), shape: [500]))))
+      ])
     return onnxModel(onnxGraph([constant], outputs: ["x"], initializers: tensors))
   }
 
@@ -148,7 +150,8 @@ struct ONNXWriterTests {
     var moved = try ONNXFile(path: folder("c.onnx"))
     _ = try moved.weight(of: moved.graph.initializers[0])
     moved.model.producerName = "p"
-    let overData = try ONNXWriter(moved.model, to: folder("b.onnx"), options: options, externalFiles: moved.externalFiles)
+    let overData = try ONNXWriter(
+      moved.model, to: folder("b.onnx"), options: options, externalFiles: moved.externalFiles)
     #expect(codeThrown { try overData.write(threads: threads) } == "outputIsInput")
     #expect(try folder.names == ["a.onnx", "a.onnx.data", "b.onnx", "b.onnx.data", "c.onnx"])
     try expectWeights(ONNXFile(path: folder("a.onnx")))

@@ -6,7 +6,7 @@ extension ONNXTensor {
   ///
   /// - Parameter externalFiles: the files beside the model; nil refuses external tensors.
   /// - Throws: the codes of `form()`; `tensorMalformed` for several value fields, one of another type, or strings;
-  ///   `sizeMismatch`; for external tensors those of `ONNXExternalFiles`.
+  ///   `misalignedSize` for elements narrower than a byte that do not fill the last; `sizeMismatch`; for external tensors those of `ONNXExternalFiles`.
   /// - Complexity: O(1) for raw, external and packed float data; O(elements) for the other typed fields.
   public func weight(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> Weight {
     let form = try form()
@@ -58,6 +58,26 @@ extension ONNXTensor {
     }
     let bytes = try elements(form, as: .u8, shape: [byteCount], byteCount: byteCount, externalFiles)
     return try bytes.bytes()
+  }
+
+  /// Integers of 2 or 4 bits as a weight of one byte each, I8 or U8; they need not fill whole bytes.
+  ///
+  /// - Throws: as `weight(externalFiles:)`; `tensorMalformed` for other types.
+  /// - Complexity: O(elements).
+  public func unpackedWeight(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> Weight {
+    let form = try form()
+    guard [.uint2, .int2, .uint4, .int4].contains(form.type), let bitCount = form.type.bitCount else {
+      throw failure(.tensorMalformed, expected: "integers of 2 or 4 bits", found: "\(form.type)")
+    }
+    let packed = try rawBytes(externalFiles: externalFiles)
+    let isSigned = form.type == .int2 || form.type == .int4
+    let spare = 8 - bitCount
+    let bytes = (0..<form.elementCount).map { index in
+      let bit = index * bitCount
+      let high = (packed[bit / 8] >> UInt8(bit % 8)) << UInt8(spare)
+      return isSigned ? UInt8(bitPattern: Int8(bitPattern: high) >> Int8(spare)) : high >> UInt8(spare)
+    }
+    return .literal(bytes: bytes, type: isSigned ? .i8 : .u8, shape: form.shape)
   }
 
   /// The elements of a tensor of strings.
