@@ -24,7 +24,7 @@ public struct AxisRelations: Sendable {
     for id in graph.inputs { pinAll(id, .graphInput) }
     for id in graph.outputs {
       pinAll(id, .graphOutput)
-      pinOrigins(inference.integers[id] ?? [], Pin(.graphOutput, node: nil))
+      pinOrigins(inference.integers[id] ?? [], Pin(.sizeAsValue, node: nil))
     }
   }
 
