@@ -1,4 +1,5 @@
 import PollardBase
+import TensorStorage
 
 /// An ONNX file whose messages have been read; the tensors' data stay on disk.
 ///
@@ -12,25 +13,37 @@ public struct ONNXFile: Sendable {
   public let source: FileSource
   /// The message that fills it.
   public var model: ONNXModel
+  /// The files beside it that hold tensors' data.
+  public let externalFiles: ONNXExternalFiles
 
   /// Opens a file and reads its messages.
   ///
   /// - Throws: `cannotOpen`; `protobufMalformed`, `nestedTooDeeply`, `messageTooLarge`, `tooManyRecords`; `notONNX`,
-  ///   `unsupportedIRVersion`, `operatorSetMissing`.
+  ///   `unsupportedIRVersion`, `operatorSetMissing` and the other codes of `ONNXModel.checkStructure()`.
   /// - Complexity: O(records); data of tensors are not read.
   public init(path: String) throws(FormatError) { try self.init(FileSource(path: path)) }
 
   /// Reads the messages of an open file.
   public init(_ source: FileSource) throws(FormatError) {
     self.source = source
+    externalFiles = ONNXExternalFiles(modelPath: source.path)
     do throws(FormatError) {
       model = try ONNXModel(decoding: ONNXBytes(source))
-      try model.checkHeader()
+      try model.checkStructure()
     } catch { throw error.inFile(source.path) }
   }
 
   /// The model's graph; an empty one when it has been taken away.
   public var graph: ONNXGraph { model.graph ?? ONNXGraph() }
+
+  /// The elements of a tensor of this file as a lazy weight.
+  ///
+  /// - Throws: as `ONNXTensor.weight(externalFiles:)`.
+  public func weight(of tensor: ONNXTensor) throws(FormatError) -> Weight {
+    do throws(FormatError) { return try tensor.weight(externalFiles: externalFiles) } catch {
+      throw error.inFile(source.path)
+    }
+  }
 }
 
 extension ONNXModel {

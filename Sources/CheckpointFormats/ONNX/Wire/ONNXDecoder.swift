@@ -43,23 +43,23 @@ package struct ONNXDecoder: ONNXFieldVisitor {
   private mutating func merge<Message: ONNXMessage>(into message: inout Message, _ range: Range<Int>)
     throws(FormatError)
   {
-    guard depth < WireFormat.maximumDepth else {
+    guard depth <= WireFormat.maximumDepth else {
       throw FormatError(
         .nestedTooDeeply, file: reader.source.path, at: .byte(range.lowerBound),
         expected: "at most \(WireFormat.maximumDepth) levels")
     }
     let outer = record
+    defer { depth -= 1 }
     depth += 1
     var position = range.lowerBound
     while position < range.upperBound {
-      record = try reader.record(at: position, limit: range.upperBound, depth: depth)
+      record = try reader.record(at: position, limit: range.upperBound, depth: depth - 1)
       position = record.range.upperBound
       try spend(1)
       isTaken = false
       try message.visit(&self)
       if !isTaken { message.wire.unknownRecords.append(ONNXSlice(reader.source, record.range)) }
     }
-    depth -= 1
     record = outer
     isTaken = true
   }

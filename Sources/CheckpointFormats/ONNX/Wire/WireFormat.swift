@@ -26,7 +26,7 @@ struct WireRecord {
 enum WireFormat {
   /// The longest message, and the longest length of a record, that official parsers take.
   static let maximumLength = (1 << 31) - 1
-  /// The deepest nesting of messages and groups that official parsers take.
+  /// The messages and groups inside the outermost message, one in the other, that official parsers take.
   static let maximumDepth = 100
 
   /// The bytes of a value as a varint.
