@@ -8,7 +8,8 @@ func evaluateIf(_ context: EvaluationContext) throws -> [Tensor] {
   let count = (context.operands.count - 1) / 2
   guard context.operands.count == 2 * count + 1 else {
     throw context.failure(
-      .illFormed, expected: "a condition and as many results of either branch", found: "\(context.operands.count) operands")
+      .illFormed, expected: "a condition and as many results of either branch",
+      found: "\(context.operands.count) operands")
   }
   return try (0..<count).map { try context.tensor(condition ? 1 + $0 : 1 + count + $0) }
 }

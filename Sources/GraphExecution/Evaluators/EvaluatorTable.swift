@@ -10,7 +10,7 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals,
+      attentions, fused, conditionals, quantizations,
     ] {
       table.merge(part) { first, _ in first }
     }
@@ -22,10 +22,14 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [
       OperatorName("Where"): { [try evaluateWhere($0)] },
       OperatorName("Cast"): { [try evaluateCast($0)] },
+      OperatorName("CastLike"): { [try evaluateCastLike($0)] },
+      OperatorName("BitCast"): { [try evaluateBitCast($0)] },
+      OperatorName("Clip"): { [try evaluateClip($0)] },
       OperatorName("Identity"): { [try $0.tensor(0)] },
     ]
     for name in unaryNames { table[OperatorName(name)] = { [try evaluateUnary($0)] } }
     for name in binaryNames { table[OperatorName(name)] = { [try evaluateBinary($0)] } }
+    for name in variadicNames { table[OperatorName(name)] = { [try evaluateVariadic($0)] } }
     return table
   }()
 

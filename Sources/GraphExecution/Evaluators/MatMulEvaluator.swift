@@ -126,7 +126,7 @@ private func products(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) th
 }
 
 /// The same in double precision, one sum at a time, over ascending k.
-private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
   let (rows, depth, columns) = (a.extents[a.rank - 2], a.extents[a.rank - 1], b.extents[b.rank - 1])
   let batch = try context.broadcast([Array(a.extents.dropLast(2)), Array(b.extents.dropLast(2))])
   let result = try context.memory.tensor(.f64, batch + [rows, columns])

@@ -84,7 +84,8 @@ struct ExecutionPlan: Sendable {
     var seen: Set<StructuralIdentity> = []
     var result: [Weight] = []
     for node in graph.nodes where packs {
-      guard let id = node.input(1), let weight = graph[id].initializer, Self.isPackedOperand(node, 1, weight, precision),
+      guard let id = node.input(1), let weight = graph[id].initializer,
+        Self.isPackedOperand(node, 1, weight, precision),
         seen.insert(weight.structuralIdentity).inserted
       else { continue }
       result.append(weight)
@@ -107,7 +108,9 @@ struct ExecutionPlan: Sendable {
     for (index, node) in graph.nodes.enumerated() where !joined.contains(index) {
       var step = Step(nodes: [index])
       defer { steps.append(step) }
-      guard let matrix = node.input(1), let weight = graph[matrix].initializer, isPackedOperand(node, 1, weight, precision) else {
+      guard let matrix = node.input(1), let weight = graph[matrix].initializer,
+        isPackedOperand(node, 1, weight, precision)
+      else {
         continue
       }
       if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"),

@@ -19,7 +19,7 @@ extension Tensor {
     }
     let declared = weight.type.tracked(in: memory.precision)
     guard weight.type.canBeCast(to: type) else {
-      self = try Self.unpacked(weight, type, memory).declared(declared ?? type)
+      self = try Self.unpacked(weight, type).declared(declared ?? type)
       return
     }
     let result = try memory.tensor(type, weight.shape.extents, as: declared)
@@ -46,30 +46,14 @@ extension Tensor {
 
 extension Tensor {
   /// Elements of less than a byte, each in its own.
-  private static func unpacked(_ weight: Weight, _ type: ElementType, _ memory: Memory) throws -> Tensor {
+  private static func unpacked(_ weight: Weight, _ type: ElementType) throws -> Tensor {
     let bytes = try weight.bytes()
     let count = weight.shape.elementCount
     let bits = weight.type.bitCount
     guard bits < 8, count <= bytes.count * 8 / bits else {
       throw GraphError(.unsupported, expected: "an element type that graphs compute with", found: "\(weight.type)")
     }
-    let values = (0..<count).map { index in
-      (0..<bits).reduce(0) { sum, bit in
-        let place = index * bits + bit
-        return sum | Int(bytes[place / 8] >> UInt8(place % 8) & 1) << bit
-      }
-    }
-    let result = try memory.tensor(type, weight.shape.extents)
-    for (index, code) in values.enumerated() {
-      let signed = code >= 1 << (bits - 1) ? code - (1 << bits) : code
-      switch type {
-      case .i8: result.written(Int8.self)[index] = Int8(truncatingIfNeeded: signed)
-      case .f32: result.written(Float.self)[index] = NarrowRounding.value(of: code, weight.type)
-      case .f64: result.written(Double.self)[index] = Double(NarrowRounding.value(of: code, weight.type))
-      default: result.written(UInt8.self)[index] = UInt8(truncatingIfNeeded: code)
-      }
-    }
-    return result
+    return decoded(codes(bytes, count: count, bits: bits), weight.type, type, weight.shape.extents)
   }
 }
 
