@@ -71,9 +71,7 @@ struct TieLoosening {
   private static func tied(_ map: DimensionMap) -> [Dimension] {
     map.dimensions.filter { dimension in
       guard [.heads, .groups, .queries].contains(dimension.kind) else { return false }
-      if !dimension.labels.isEmpty {
-        return dimension.labels.count > 1 || Set(dimension.contractions.map(\.node)).count > 1
-      }
+      if !dimension.labels.isEmpty { return dimension.labels.count > 1 }
       return Set(dimension.contractions.map(\.node)).count > 1
     }
   }
