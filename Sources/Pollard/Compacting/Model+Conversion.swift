@@ -10,6 +10,7 @@ public struct ConversionReport: Report {
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String]
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
@@ -18,6 +19,7 @@ public struct ConversionReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     (["  bytes  \(humanBytes(bytes.before)) -> \(humanBytes(bytes.after)) (\(change(bytes.before, bytes.after)))"]
       + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" } + ["wrote \(escapedForTerminal(output))"])
@@ -33,28 +35,13 @@ extension Model {
   public func convert(
     to output: String, type: ElementType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
-    let exported = try imported.exported()
-    let buffers = Set(imported.passedThrough.filter { $0.reason == .buffer }.map(\.name))
-    let tensors = exported.tensors.map { tensor in
-      let converts = tensor.weight.type.isFloatingPoint && !buffers.contains(tensor.name)
-      return (name: tensor.name, weight: type.flatMap { converts ? tensor.weight.cast(to: $0) : nil } ?? tensor.weight)
+    guard let model = stored as? HuggingFaceModel else {
+      preconditionFailure("every format is written by its own model")
     }
-    let names: [ElementType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
-    var config = exported.config
-    if let name = type.flatMap({ names[$0] }) {
-      for key in ["torch_dtype", "dtype"] where config[key] != nil {
-        config = config.settingKey(key, to: JSONValue(name))
-      }
-    }
-    let directory = try AtomicDirectory(
-      path: output, replacing: options.replacing, inputs: [folder.checkpoint.location.folder])
-    let writer = CheckpointWriter(
-      source: folder.checkpoint, tensors: tensors, configuration: configurationBytes(config), extraFiles: [],
-      options: options)
-    let written = try writer.write(to: directory, pool: pool)
-    try directory.commit()
+    let staged = try model.stage(
+      model.converted(to: type), to: output, inputs: inputPaths, options: options, pool: pool)
+    try staged.commit()
     return ConversionReport(
-      output: output, bytes: (folder.checkpoint.files.reduce(0) { $0 + $1.source.size }, written.weightBytes),
-      leftBehind: written.leftBehind)
+      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind)
   }
 }

@@ -45,13 +45,13 @@ public struct Receipt: Sendable {
   }
 
   /// Checks that the counts are those of the model beside it.
-  func requireFits(_ model: ImportedModel) throws(FormatError) {
-    guard layers.count == model.layers.count else {
+  func requireFits(_ summaries: [LayerSummary]) throws(FormatError) {
+    guard layers.count == summaries.count else {
       throw FormatError(
-        .receiptMalformed, file: receiptFileName, expected: "\(model.layers.count) layers", found: "\(layers.count)",
+        .receiptMalformed, file: receiptFileName, expected: "\(summaries.count) layers", found: "\(layers.count)",
         remedy: "delete the file if the model was changed since")
     }
-    for (plan, layer) in zip(layers, model.layers) {
+    for (plan, layer) in zip(layers, summaries) {
       let heads = plan.heads.map(\.units.after) ?? layer.heads
       let groups = plan.heads.map(\.keptGroups.count) ?? layer.keyValueHeads
       let neurons = plan.neurons.map(\.after) ?? layer.feedForward
