@@ -48,18 +48,17 @@ func cast(_ x: Tensor, to target: ElementType, _ context: EvaluationContext) thr
     return try converted(x, to: .f64, context)
       .map(memory) { (value: Double) in mode(value, saturates: saturates) }.declared(tracked)
   }
-  return try narrowed(converted(x, to: computed, context), to: target, memory).declared(tracked)
+  guard target.bitCount < 8 else { return try converted(x, to: computed, context).declared(tracked) }
+  return try narrowed(converted(x, to: .i64, context), to: target, memory)
 }
 
 /// Integers of less than a byte keep their low bits.
 private func narrowed(_ x: Tensor, to target: ElementType, _ memory: Memory) throws -> Tensor {
-  switch target {
-  case .u4: return try x.map(memory, as: .u8) { (value: UInt8) in value & 15 }
-  case .u2: return try x.map(memory, as: .u8) { (value: UInt8) in value & 3 }
-  case .i4: return try x.map(memory) { (value: Int8) in (value << 4) >> 4 }
-  case .i2: return try x.map(memory) { (value: Int8) in (value << 6) >> 6 }
-  default: return x
+  let bits = Int64(target.bitCount)
+  if target == .u4 || target == .u2 {
+    return try x.map(memory, as: .u8) { (value: Int64) in UInt8(value & (1 << bits - 1)) }.declared(target)
   }
+  return try x.map(memory) { (value: Int64) in Int8((value << (64 - bits)) >> (64 - bits)) }.declared(target)
 }
 
 /// The same numbers in another type of memory.

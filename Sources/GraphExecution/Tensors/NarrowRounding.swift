@@ -12,7 +12,7 @@ struct NarrowRounding: Sendable {
   let largest: Float
   /// What lies beyond the largest number where it is not held there.
   let overflow: Float
-  /// What stands for NaN.
+  /// What stands for NaN; types without a code for it take the one of negative zero, as ONNX's evaluator does.
   var notANumber = Float.nan
   var hasNegativeZero = true
 
@@ -24,9 +24,9 @@ struct NarrowRounding: Sendable {
     case .f8e4m3: self.init(3, -6, 448, overflow: .nan)
     case .f8e4m3fnuz: self.init(3, -7, 240, overflow: .nan, hasNegativeZero: false)
     case .f8e5m2fnuz: self.init(2, -15, 57344, overflow: .nan, hasNegativeZero: false)
-    case .f6e2m3: self.init(3, 0, 7.5, overflow: 7.5, notANumber: 7.5)
-    case .f6e3m2: self.init(2, -2, 28, overflow: 28, notANumber: 28)
-    case .f4: self.init(1, 0, 6, overflow: 6, notANumber: 6)
+    case .f6e2m3: self.init(3, 0, 7.5, overflow: 7.5, notANumber: -0.0)
+    case .f6e3m2: self.init(2, -2, 28, overflow: 28, notANumber: -0.0)
+    case .f4: self.init(1, 0, 6, overflow: 6, notANumber: -0.0)
     default: return nil
     }
   }

@@ -274,7 +274,8 @@ struct Verifier {
         guard let other = pairs[point.value] else { continue }
         result.append(
           ComparedValue(
-            name: "layer \(point.layer) \(point.kind.rawValue)", kind: point.kind == .neurons ? .neurons : .heads,
+            name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
+            kind: point.kind == .neurons ? .neurons : .heads,
             layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
       }
     }
