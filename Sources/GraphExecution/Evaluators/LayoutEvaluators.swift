@@ -163,3 +163,25 @@ private func held(_ bound: Int, _ extent: Int, _ range: ClosedRange<Int>) -> Int
   let place = bound < 0 ? bound.addingReportingOverflow(extent).partialValue : bound
   return min(max(place, range.lowerBound), range.upperBound)
 }
+
+func evaluateShape(_ context: EvaluationContext) throws -> Tensor {
+  let extents = try context.weight(0)?.shape.extents ?? context.tensor(0).extents
+  let rank = extents.count
+  func held(_ axis: Int) -> Int { min(max(axis < 0 ? axis.addingReportingOverflow(rank).partialValue : axis, 0), rank) }
+  let start = held(context.node.integer("start", default: 0))
+  let end = max(start, held(context.node.integer("end", default: rank)))
+  return Tensor(integers: extents[start..<end].map(Int64.init), extents: [end - start])
+}
+
+extension EvaluatorTable {
+  static let layouts: [OperatorName: Evaluator] = [
+    OperatorName("Transpose"): { [try evaluateTranspose($0)] },
+    OperatorName("Reshape"): { [try evaluateReshape($0)] },
+    OperatorName("Unsqueeze"): { [try evaluateUnsqueeze($0)] },
+    OperatorName("Squeeze"): { [try evaluateSqueeze($0)] },
+    OperatorName("Expand"): { [try evaluateExpand($0)] },
+    OperatorName("Split"): { try evaluateSplit($0) },
+    OperatorName("Slice"): { [try evaluateSlice($0)] },
+    OperatorName("Shape"): { [try evaluateShape($0)] },
+  ]
+}

@@ -9,8 +9,8 @@ import TensorStorage
 /// rows or its columns are dense.
 func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOperation) throws -> Tensor {
   let a = try context.tensor(0)
-  if context.memory.precision == .declared, let weight = context.weight(1),
-    ExecutionPlan.isPackedOperand(context.node, 1, weight), a.type == .f32
+  if context.memory.precision != .double, let weight = context.weight(1),
+    ExecutionPlan.isPackedOperand(context.node, 1, weight, context.memory.precision), a.type == .f32
   {
     try check(a, weight.shape.extents, context)
     let packed = try context.matrices.matrix(of: weight, pool: context.pool)
@@ -126,7 +126,7 @@ private func products(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) th
 }
 
 /// The same in double precision, one sum at a time, over ascending k.
-private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
   let (rows, depth, columns) = (a.extents[a.rank - 2], a.extents[a.rank - 1], b.extents[b.rank - 1])
   let batch = try context.broadcast([Array(a.extents.dropLast(2)), Array(b.extents.dropLast(2))])
   let result = try context.memory.tensor(.f64, batch + [rows, columns])
@@ -149,4 +149,10 @@ private func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationConte
     }
   }
   return result
+}
+
+extension EvaluatorTable {
+  static let products: [OperatorName: Evaluator] = [
+    OperatorName("MatMul"): { [try multiply($0, bias: nil, activation: .copy)] }
+  ]
 }

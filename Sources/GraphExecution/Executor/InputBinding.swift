@@ -42,7 +42,7 @@ extension Graph {
 
   private func check(
     _ tensor: Tensor, of value: Value, _ symbols: inout [String: (extent: Int, input: String)], _ memory: Memory
-  ) throws(GraphError) -> Tensor {
+  ) throws -> Tensor {
     guard let type = value.type else { return tensor }
     var result = tensor
     if type.element == .i64, tensor.type == .i32 {
@@ -53,6 +53,7 @@ extension Graph {
       throw GraphError(
         .typeMismatch, subject: .value(value.name), expected: "\(type.element)", found: "\(tensor.type)")
     }
+    if let tracked = type.element.tracked(in: memory.precision) { result = try result.rounded(to: tracked, memory) }
     guard let shape = type.shape else { return result }
     guard shape.count == tensor.rank else { throw mismatch(value, tensor, "\(type)") }
     for (axis, size) in shape.enumerated() {
@@ -98,11 +99,14 @@ extension Graph {
       }
     }
     switch type {
-    case .i64: for index in 0..<count { result.written(Int64.self)[index] = Int64(number(index)) }
-    case .i32: for index in 0..<count { result.written(Int32.self)[index] = Int32(truncatingIfNeeded: number(index)) }
     case .f32: for index in 0..<count { result.written(Float.self)[index] = Float(number(index)) }
     case .f64: for index in 0..<count { result.written(Double.self)[index] = Double(number(index)) }
-    default: for index in 0..<count { result.written(UInt8.self)[index] = number(index) == 0 ? 0 : 1 }
+    case .bool: for index in 0..<count { result.written(UInt8.self)[index] = number(index) == 0 ? 0 : 1 }
+    default:
+      func fill<Element: IntegerElement>(_ element: Element.Type) {
+        for index in 0..<count { result.written(element)[index] = Element(truncatingIfNeeded: number(index)) }
+      }
+      if let element = type.integerElement { fill(element) }
     }
     return result
   }

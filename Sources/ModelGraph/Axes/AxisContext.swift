@@ -29,6 +29,9 @@ public struct Contraction: Sendable {
   public var right: AxisPlace
   /// The summed axis, as factors.
   public var axis: Axis
+  /// Whether the term is the activation itself, as it is for a range taken over a whole tensor: no weight of zero makes it vanish, and `left`
+  /// and `right` are the same place.
+  public var isActivationAlone = false
 }
 
 /// What an operator's axis rule sees of its node, and the statements it makes.

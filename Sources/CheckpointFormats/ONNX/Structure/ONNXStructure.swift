@@ -28,8 +28,9 @@ private struct ONNXScopeChecker {
   let operatorSets: [ONNXOperatorSet]?
   /// The values that can be seen, those of the graphs around included.
   private var visible: Set<ByteString> = []
-  /// The nodes of the graph and of those around it, outermost first, to tell why a value is missing.
-  private var enclosing: [[ONNXNode]] = []
+  /// The nodes of the graphs around and of the graph itself, and which of them is being checked, to tell why a value is
+  /// missing.
+  private var enclosing: [(nodes: [ONNXNode], current: Int)] = []
 
   init(operatorSets: [ONNXOperatorSet]?) { self.operatorSets = operatorSets }
 
@@ -66,12 +67,13 @@ private struct ONNXScopeChecker {
   }
 
   private mutating func check(_ nodes: [ONNXNode], _ defined: inout Set<ByteString>) throws(FormatError) {
-    enclosing.append(nodes)
+    enclosing.append((nodes, 0))
     defer { enclosing.removeLast() }
     for (index, node) in nodes.enumerated() {
+      enclosing[enclosing.count - 1].current = index
       try checkOperator(node)
       for input in node.inputs where !input.isEmpty && !visible.contains(input) {
-        throw missing(input, usedBy: node, at: index)
+        throw missing(input, usedBy: node)
       }
       for attribute in node.attributes {
         if let graph = attribute.graph { try check(graph) }
@@ -108,13 +110,16 @@ private struct ONNXScopeChecker {
   }
 
   /// Why a value is not there: it is made later, it depends on this node, or nothing makes it.
-  private func missing(_ name: ByteString, usedBy node: ONNXNode, at index: Int) -> FormatError {
+  private func missing(_ name: ByteString, usedBy node: ONNXNode) -> FormatError {
     var error = failure(
       .undefinedValue, name, node.wire, expected: "a value that is defined before node \(describe(node))")
-    guard let maker = enclosing.joined().first(where: { $0.outputs.contains(name) }) else { return error }
+    guard let maker = enclosing.lazy.flatMap(\.nodes).first(where: { $0.outputs.contains(name) }) else { return error }
     error.code = .nodesOutOfOrder
     error.found = "it is made by node \(describe(maker)), which comes later"
-    if let nodes = enclosing.last, depends(on: Set(node.outputs), from: name, in: nodes) {
+    let isCyclic = enclosing.contains { level in
+      depends(on: Set(level.nodes[level.current].outputs.filter { !$0.isEmpty }), from: name, in: level.nodes)
+    }
+    if isCyclic {
       error.code = .cyclicNodes
       error.found = "node \(describe(maker)) makes it from this node's results"
     }

@@ -51,10 +51,16 @@ extension ONNXDataType {
     }
   }
 
-  /// The element type of weights of this type; nil for strings and for types that weights do not have.
+  /// The element type of weights of this type; nil for no type.
   public var elementType: ElementType? {
     switch self {
-    case .undefined, .string, .uint2, .int2, .uint4, .int4, .complex128: nil
+    case .undefined: nil
+    case .string: .string
+    case .uint2: .u2
+    case .int2: .i2
+    case .uint4: .u4
+    case .int4: .i4
+    case .complex128: .c128
     case .float: .f32
     case .uint8: .u8
     case .int8: .i8

@@ -6,39 +6,78 @@ extension ONNXTensor {
   ///
   /// - Parameter externalFiles: the files beside the model; nil refuses external tensors.
   /// - Throws: the codes of `form()`; `tensorMalformed` for several value fields, one of another type, or strings;
-  ///   `sizeMismatch`; for external tensors those of `ONNXExternalFiles`.
+  ///   `misalignedSize` for elements narrower than a byte that do not fill the last; `sizeMismatch`; for external tensors those of `ONNXExternalFiles`.
   /// - Complexity: O(1) for raw, external and packed float data; O(elements) for the other typed fields.
   public func weight(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> Weight {
     let form = try form()
     guard let type = form.type.elementType, let byteCount = form.byteCount else {
       throw failure(.tensorMalformed, expected: "elements of fixed width", found: "\(form.type)")
     }
-    let field = try valueField(form)
     guard form.shape.byteCount(of: type) == byteCount else {
       throw failure(.misalignedSize, expected: "elements that fill whole bytes", found: form.description)
     }
+    return try elements(form, as: type, shape: form.shape, byteCount: byteCount, externalFiles)
+  }
+
+  /// The bytes, seen as elements of a type.
+  private func elements(
+    _ form: ONNXTensorForm, as type: ElementType, shape: Shape, byteCount: Int, _ externalFiles: ONNXExternalFiles?
+  ) throws(FormatError) -> Weight {
+    let field = try valueField(form)
     if isExternal {
       guard let externalFiles else {
         throw failure(.externalDataMissing, expected: "a model in a folder", found: "a model in memory")
       }
       let place = try externalFiles.place(of: self, byteCount: byteCount)
-      return .stored(place.file, byteOffset: place.offset, type: type, shape: form.shape)
+      return .stored(place.file, byteOffset: place.offset, type: type, shape: shape)
     }
     if let rawData, !rawData.isEmpty || form.elementCount == 0 {
       guard rawData.count == byteCount else {
         throw failure(
           .sizeMismatch, expected: "\(byteCount) bytes for \(form.description)", found: "\(rawData.count) bytes")
       }
-      return try rawData.weight(type, form.shape)
+      return try rawData.weight(type, shape)
     }
-    guard let field else { return .literal(bytes: [], type: type, shape: form.shape) }
+    guard let field else { return .literal(bytes: [], type: type, shape: shape) }
     if let bytes = contiguousBytes(of: field) {
       guard bytes.count == byteCount else {
         throw failure(.sizeMismatch, expected: "\(byteCount) bytes of \(field.rawValue)", found: "\(bytes.count) bytes")
       }
-      return try ONNXPayload.slice(bytes).weight(type, form.shape)
+      return try ONNXPayload.slice(bytes).weight(type, shape)
     }
-    return .literal(bytes: try typedBytes(field, form), type: type, shape: form.shape)
+    return .literal(bytes: try typedBytes(field, form), type: type, shape: shape)
+  }
+
+  /// The elements as `raw_data` holds them, also of types that weights do not have.
+  ///
+  /// - Throws: as `weight(externalFiles:)`.
+  public func rawBytes(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> [UInt8] {
+    let form = try form()
+    guard let byteCount = form.byteCount else {
+      throw failure(.tensorMalformed, expected: "elements of fixed width", found: "\(form.type)")
+    }
+    let bytes = try elements(form, as: .u8, shape: [byteCount], byteCount: byteCount, externalFiles)
+    return try bytes.bytes()
+  }
+
+  /// Integers of 2 or 4 bits as a weight of one byte each, I8 or U8; they need not fill whole bytes.
+  ///
+  /// - Throws: as `weight(externalFiles:)`; `tensorMalformed` for other types.
+  /// - Complexity: O(elements).
+  public func unpackedWeight(externalFiles: ONNXExternalFiles? = nil) throws(FormatError) -> Weight {
+    let form = try form()
+    guard [.uint2, .int2, .uint4, .int4].contains(form.type), let bitCount = form.type.bitCount else {
+      throw failure(.tensorMalformed, expected: "integers of 2 or 4 bits", found: "\(form.type)")
+    }
+    let packed = try rawBytes(externalFiles: externalFiles)
+    let isSigned = form.type == .int2 || form.type == .int4
+    let spare = 8 - bitCount
+    let bytes = (0..<form.elementCount).map { index in
+      let bit = index * bitCount
+      let high = (packed[bit / 8] >> UInt8(bit % 8)) << UInt8(spare)
+      return isSigned ? UInt8(bitPattern: Int8(bitPattern: high) >> Int8(spare)) : high >> UInt8(spare)
+    }
+    return .literal(bytes: bytes, type: isSigned ? .i8 : .u8, shape: form.shape)
   }
 
   /// The elements of a tensor of strings.

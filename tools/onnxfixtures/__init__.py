@@ -1,0 +1,1 @@
+"""Small masked ONNX models, as the exporters people use write them."""
