@@ -62,7 +62,7 @@ struct UnitClassifier {
         keep = KeepTable()
       }
     }
-    let positions = AxisPositions(table: map.relations.table, keep: keep)
+    let positions = AxisPositions(table: map.relations.table, keep: map.withTables(keep))
     let gates = asked.map { set, _ -> FeedForwardGate? in
       if case .single(let dimension) = set, dimension.kind == .neurons { return FeedForwardGate(dimension, in: map) }
       return nil

@@ -45,7 +45,9 @@ public struct DimensionMap: Sendable {
     self.graph = graph
     self.options = options
     self.ties = ties
-    relations = AxisRelations(graph, inference: inference)
+    var relations = AxisRelations(graph, inference: inference)
+    for (first, second) in graph.usesInOppositeBranches() { relations.tie(first, second) }
+    self.relations = relations
     constants = graph.valuesOfConstants()
     let table = relations.table
 

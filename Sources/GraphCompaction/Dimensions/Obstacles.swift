@@ -21,7 +21,8 @@ extension DimensionMap {
 
   /// The tensors that carry a dimension, with the axis, in the order of the nodes.
   public func tensors(carrying dimension: Dimension) -> [(name: String, axis: Int)] {
-    dimension.uses.compactMap { use in
+    let lists = Set(ties.map(\.node))
+    return dimension.uses.filter { !lists.contains($0.slot.node) }.compactMap { use in
       graph.nodes[use.slot.node].input(use.slot.slot).map { (graph[$0].name, use.axis) }
     }
   }

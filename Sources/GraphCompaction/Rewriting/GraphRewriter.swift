@@ -43,7 +43,7 @@ struct GraphRewriter {
   init(_ map: DimensionMap, keep: KeepTable, changes: [NodeSlot: [ConsumerChange]] = [:]) {
     self.map = map
     self.changes = changes
-    positions = AxisPositions(table: map.relations.table, keep: keep)
+    positions = AxisPositions(table: map.relations.table, keep: map.withTables(keep))
     graph = map.graph
     nodes = map.graph.nodes
     names = Set(graph.values.map(\.name))
@@ -54,8 +54,8 @@ struct GraphRewriter {
   /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut; `inconsistent` when the result is not as planned.
   mutating func rewritten() throws(CompactionError) -> Graph {
     try cutWeights()
+    rewriteTies()
     if !positions.keep.isEmpty { try adaptNodes() }
-    try rewriteTies()
     if keepsEveryNode, insertions.isEmpty {
       graph.replaceNodes(nodes)
     } else {

@@ -5,8 +5,8 @@ import TensorStorage
 
 /// An ONNX file as a graph over lazy weights, with what is needed to write a changed graph back as an edit of the file.
 ///
-///     let model = try ImportedONNXModel(ONNXFile(path: "model.onnx"))
-///     let edited = try model.exported(smaller, metadata: [("pollard.compaction", receipt)])
+///     let model = try ImportedONNXModel(path: "model.onnx")
+///     let edited = try model.exported(graph: smaller, metadata: ["pollard.compaction": receipt])
 ///     try ONNXWriter(edited, to: "small.onnx", externalFiles: model.file.externalFiles).write(threads: pool)
 ///
 /// Operators stay as they are in the file. `Constant` nodes, and `Identity`, `Transpose`, `Cast`, `Squeeze`, `Unsqueeze`, `Reshape`,
@@ -32,6 +32,11 @@ public struct ImportedONNXModel: Sendable {
   let sizeNames: [String: ByteString]
   /// Why nodes of functions cannot stand in the model's graph, when they cannot.
   let inliningConflict: String?
+
+  /// Opens a file and makes a graph of it.
+  ///
+  /// - Throws: as `ONNXFile(path:)` and `init(_:)`.
+  public init(path: String) throws { try self.init(ONNXFile(path: path)) }
 
   /// Makes a graph of a file.
   ///

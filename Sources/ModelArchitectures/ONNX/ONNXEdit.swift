@@ -15,8 +15,7 @@ extension ImportedONNXModel {
   ///   - changed: the imported graph after passes that keep the numbers of values.
   ///   - metadata: entries of `metadata_props` to set.
   /// - Throws: `cannotWriteBack`, naming node or value.
-  public func exported(_ changed: Graph, metadata: [(key: String, value: String)] = []) throws(FormatError) -> ONNXModel
-  {
+  public func exported(graph changed: Graph, metadata: [String: String] = [:]) throws(FormatError) -> ONNXModel {
     var edit = try ONNXEdit(self, changed)
     let (graph, hasChanged) = try edit.rebuilt(0)
     var result = hasChanged ? model : file.model
@@ -28,7 +27,7 @@ extension ImportedONNXModel {
       }
       result.graph = graph
     }
-    for (key, value) in metadata {
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
       let entry = ONNXEntry(ByteString(key), ByteString(value))
       if let place = result.metadata.firstIndex(where: { $0.key == ByteString(key) }) {
         if result.metadata[place].value != ByteString(value) { result.metadata[place] = entry }
@@ -39,8 +38,6 @@ extension ImportedONNXModel {
     return result
   }
 
-  /// The text of an entry of the file's `metadata_props`.
-  public func metadata(_ key: String) -> String? { file.model.metadata[ByteString(key)]?.text }
 }
 
 /// Writes a changed graph into the messages that the imported one was read from.

@@ -12,14 +12,33 @@ struct ONNXSizeSymbols: Sendable {
   /// The size of an axis of an interface value; an extent below zero is one that nobody knows.
   mutating func size(of dimension: ONNXDimension, axis: Int, of value: String) -> Size {
     if let extent = dimension.value, extent >= 0, let known = Int(exactly: extent) { return Size(known) }
-    if let name = dimension.parameter, !name.isEmpty {
-      if let known = symbols[name] { return .symbol(known) }
-      let symbol = unused(name.description)
-      symbols[name] = symbol
-      names[symbol] = name
-      return .symbol(symbol)
-    }
+    if let name = dimension.parameter, !name.isEmpty { return sum(of: name) ?? symbol(for: name) }
     return .symbol(unused("\(value).\(axis)"))
+  }
+
+  /// A sum of names and numbers, as exporters name the length of past and present together; nil when the name is none.
+  private mutating func sum(of name: ByteString) -> Size? {
+    guard let text = name.text else { return nil }
+    let terms = text.split(separator: "+", omittingEmptySubsequences: false).map { $0.filter { $0 != " " } }
+    guard terms.count > 1,
+      terms.allSatisfy({ $0.allSatisfy { $0.isLetter || $0.isNumber || $0 == "_" } && !$0.isEmpty })
+    else { return nil }
+    var total = Size(0)
+    for term in terms {
+      guard let next = total.adding(Int(term).map { Size($0) } ?? symbol(for: ByteString(String(term)))) else {
+        return nil
+      }
+      total = next
+    }
+    return total
+  }
+
+  private mutating func symbol(for name: ByteString) -> Size {
+    if let known = symbols[name] { return .symbol(known) }
+    let symbol = unused(name.description)
+    symbols[name] = symbol
+    names[symbol] = name
+    return .symbol(symbol)
   }
 
   /// Parentheses belong to the names of computed sizes.

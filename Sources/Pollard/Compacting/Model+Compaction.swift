@@ -83,11 +83,31 @@ extension Model {
   private func stage(
     _ result: Compaction, to output: String, inputs: [String], options: WriteOptions, pool: ThreadPool
   ) throws -> StagedOutput {
+    let format = options.format ?? self.format
     switch stored {
-    case let model as HuggingFaceModel:
+    case let model as HuggingFaceModel where format == .safetensors:
       return try model.stage(
         result.reduced, plan: result.plan, to: output, inputs: inputs, options: options, pool: pool)
-    default: preconditionFailure("every format is written by its own model")
+    case let model as HuggingFaceModel:
+      let receipt = Receipt.text(
+        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: model.modelType)
+      return try model.stageONNX(
+        graph: result.graph, reduced: result.reduced, receipt: result.plan.changesNothing ? nil : receipt, to: output,
+        inputs: inputs, options: options, pool: pool)
+    case let model as ONNXStoredModel where format == .onnx:
+      return try model.stage(
+        result.graph, reduced: result.reduced, plan: result.plan, to: output, inputs: inputs, options: options,
+        pool: pool)
+    default: throw Self.cannotWrite(format, from: self.format)
     }
+  }
+
+  /// The refusal of a conversion that does not exist.
+  static func cannotWrite(_ format: ModelFormat, from input: ModelFormat) -> CompactionError {
+    CompactionError(
+      .notExpressible, subject: .option("--to \(format.rawValue)"),
+      expected: "a format that the input can be written in",
+      found: "\(input.rawValue) to \(format.rawValue)",
+      remedy: "an ONNX file holds a graph and no configuration; start from the checkpoint it was exported from")
   }
 }

@@ -9,20 +9,23 @@ public struct ConversionReport: Report {
   public var bytes: (before: Int, after: Int)
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String]
+  /// Things worth knowing, in sentences.
+  public var notes: [String] = []
 
   /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
       "bytes": ["before": JSONValue(bytes.before), "after": JSONValue(bytes.after)],
-      "left_behind": .array(leftBehind.map { JSONValue($0) }),
+      "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
   }
 
   /// The text that people read.
   public var text: String {
     (["  bytes  \(humanBytes(bytes.before)) -> \(humanBytes(bytes.after)) (\(change(bytes.before, bytes.after)))"]
-      + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" } + ["wrote \(escapedForTerminal(output))"])
+      + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" }
+      + notes.map { "  note: " + escapedForTerminal($0) } + ["wrote \(escapedForTerminal(output))"])
       .joined(separator: "\n")
   }
 }
@@ -35,13 +38,19 @@ extension Model {
   public func convert(
     to output: String, type: ElementType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
-    guard let model = stored as? HuggingFaceModel else {
-      preconditionFailure("every format is written by its own model")
+    let format = options.format ?? self.format
+    let staged: StagedOutput
+    switch stored {
+    case let model as HuggingFaceModel where format == .safetensors:
+      staged = try model.stage(
+        model.converted(to: type), to: output, inputs: inputPaths, options: options, pool: pool)
+    case let model as HuggingFaceModel:
+      staged = try model.stageONNX(
+        reduced: model.converted(to: nil), type: type, to: output, inputs: inputPaths, options: options, pool: pool)
+    default: throw Self.cannotWrite(format, from: self.format)
     }
-    let staged = try model.stage(
-      model.converted(to: type), to: output, inputs: inputPaths, options: options, pool: pool)
     try staged.commit()
     return ConversionReport(
-      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind)
+      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind, notes: staged.notes)
   }
 }

@@ -73,6 +73,15 @@ struct CheckpointWriter {
     return result
   }
 
+  /// Fills an output folder with all but the weights.
+  func writeCompanions(to output: AtomicDirectory) throws -> Result {
+    var result = Result()
+    try output.writeFile("config.json", configuration)
+    for file in extraFiles { try output.writeFile(file.name, file.bytes) }
+    try copyRest("", to: output, except: Set(extraFiles.map(\.name) + ["config.json"]), &result)
+    return result
+  }
+
   /// Files and their order: the input's own, or new ones under `--max-shard-size`.
   private func shardPlan() throws(FormatError) -> ShardPlan {
     var declared: [String: TensorDeclaration] = [:]

@@ -30,7 +30,9 @@ public struct Model: Sendable {
   /// - Complexity: O(size of the headers); no weights are read.
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
-    stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+    stored =
+      try ONNXStoredModel.recognizes(path)
+      ? try ONNXStoredModel(at: path) : try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
   }
 
   /// The computation.
