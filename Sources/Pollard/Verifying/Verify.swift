@@ -39,15 +39,9 @@ struct Verifier {
   let pool: ThreadPool
   let map: DimensionMap
   /// What the verifier's masks ask of each layer.
-  let wishes: [LayerMask]
-
-  /// Units declared off and units scaled in one layer.
-  struct LayerMask {
-    var heads: Set<Int> = []
-    var neurons: Set<Int> = []
-    var headFactors: [Int: Float] = [:]
-    var neuronFactors: [Int: Float] = [:]
-  }
+  let wishes: [LayerWish]
+  /// The units outside of layers that they declare off, for each of the map's.
+  let otherWishes: [Set<Int>]
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
     self.original = original
@@ -56,12 +50,11 @@ struct Verifier {
     self.pool = pool
     map = try original.stored.dimensionMap()
     guard case .file(let path)? = masks else {
-      wishes = original.layers.map { _ in LayerMask() }
+      wishes = map.layers.map { _ in LayerWish() }
+      otherWishes = map.others.map { _ in [] }
       return
     }
-    wishes = try MaskTable(file: path, layers: original.layers).layerMasks(original.layers).map {
-      LayerMask(heads: $0.heads, neurons: $0.neurons, headFactors: $0.headFactors, neuronFactors: $0.neuronFactors)
-    }
+    (wishes, otherWishes) = try MaskTable(file: path, layers: original.layers).unitMask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
@@ -85,7 +78,9 @@ struct Verifier {
     case .same(let found): pairs = found
     case .different(let sentence): problems.append("the computation differs: \(sentence)")
     }
-    problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
+    if compacted.format == .safetensors {
+      problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
+    }
     let expected = try expectedModel(mapping, expectedGraph)
     if let configuration = expected.configuration { problems += configurationProblems(configuration) }
     let proof = try prove(mapping, expected)
@@ -276,9 +271,11 @@ struct Verifier {
           ComparedValue(
             name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
             kind: point.kind == .neurons ? .neurons : .heads,
-            layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
+            layer: point.layer, reference: point.value, other: other, axis: point.axis, positions: point.positions,
+            units: point.units))
       }
     }
+    let cuts = (try? plan.interfaceCuts(in: map)) ?? []
     let otherTaps = Dictionary(
       compacted.graph.taps.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     for (index, tap) in masked.taps.enumerated() {
@@ -290,7 +287,11 @@ struct Verifier {
     for output in masked.outputs {
       let name = masked[output].name
       guard let other = compacted.graph.outputs.first(where: { compacted.graph[$0].name == name }) else { continue }
-      result.append(ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other))
+      let cut = cuts.first { $0.value == output }
+      result.append(
+        ComparedValue(
+          name: name, kind: .output, layer: nil, reference: output, other: other, axis: cut?.axis,
+          positions: cut?.positions))
     }
     var order: [ValueID: Int] = [:]
     for (index, node) in masked.nodes.enumerated() { for case let id? in node.outputs { order[id] = index } }
