@@ -51,17 +51,17 @@ struct BackendCase {
     }
   }
 
-  /// Imports the model, runs every data set and compares.
-  func run(on threads: ThreadPool) -> Outcome {
+  /// Imports the model, runs every data set and compares; element types count where results are rounded to them.
+  func run(on threads: ThreadPool, precision: ComputingPrecision = .rounded) -> Outcome {
     do {
       let file = try ONNXFile(path: folder + "/model.onnx")
       let graph = try BackendModel(file.model).graph
       for node in graph.nodes where !EvaluatorTable.knows(node.op) {
         return .notApplicable("the operator \(node.op)")
       }
-      let executor = try GraphExecutor(graph, threads: threads, precision: .rounded)
+      let executor = try GraphExecutor(graph, threads: threads, precision: precision)
       for set in Self.entries(of: folder).filter({ $0.hasPrefix("test_data_set_") }) {
-        if let difference = try compare(executor, file, "\(folder)/\(set)") { return .failed(difference) }
+        if let difference = try compare(executor, file, "\(folder)/\(set)", precision) { return .failed(difference) }
       }
       return .passed
     } catch let reason as NotApplicable {
@@ -71,7 +71,9 @@ struct BackendCase {
     }
   }
 
-  private func compare(_ executor: GraphExecutor, _ file: ONNXFile, _ data: String) throws -> String? {
+  private func compare(_ executor: GraphExecutor, _ file: ONNXFile, _ data: String, _ precision: ComputingPrecision)
+    throws -> String?
+  {
     let initializers = Set(file.graph.initializers.compactMap(\.name))
     let declared = file.graph.inputs.filter { !initializers.contains($0.name ?? "") }
     var inputs: [String: Tensor] = [:]
@@ -84,7 +86,9 @@ struct BackendCase {
       let expected = try read("\(data)/output_\(index).pb")
       let id = executor.graph.outputs[index]
       guard let found = results[executor.graph[id].name] else { return "output \(index): none" }
-      if let difference = BackendTolerance().difference(found, expected) { return "output \(index): \(difference)" }
+      if let difference = BackendTolerance(comparesTypes: precision == .rounded).difference(found, expected) {
+        return "output \(index): \(difference)"
+      }
     }
     return nil
   }
