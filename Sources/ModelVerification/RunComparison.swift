@@ -28,23 +28,34 @@ public struct ComparedValue: Sendable {
   public var reference: ValueID
   /// The value in the other graph.
   public var other: ValueID
-  /// The positions along the reference's last axis that the other has; nil for all.
+  /// The axis of the reference that lost positions; nil for the last.
+  public var axis: Int?
+  /// The positions along that axis that the other has; nil for all.
   public var positions: [Int]?
   /// The original number of the unit at each of those positions.
   public var units: [Int]?
 
   /// Creates a value to compare.
   public init(
-    name: String, kind: Kind, layer: Int?, reference: ValueID, other: ValueID, positions: [Int]? = nil,
-    units: [Int]? = nil
+    name: String, kind: Kind, layer: Int?, reference: ValueID, other: ValueID, axis: Int? = nil,
+    positions: [Int]? = nil, units: [Int]? = nil
   ) {
     self.name = name
     self.kind = kind
     self.layer = layer
     self.reference = reference
     self.other = other
+    self.axis = axis
     self.positions = positions
     self.units = units
+  }
+}
+
+extension ComparedValue {
+  /// The part of the reference's value that is compared: along an inner axis cut at once, along the last when its rows are chosen.
+  fileprivate func select(from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
+    guard let axis, let positions, axis < tensor.rank - 1 else { return (tensor, positions) }
+    return (tensor.selecting(positions, axis: axis), nil)
   }
 }
 
@@ -79,11 +90,13 @@ public struct RunComparison: Sendable {
 
   /// Runs both graphs and compares.
   ///
-  /// Where a value has batch and sequence axes, only positions that the attention mask admits are compared.
+  /// Where a value has the batch and sequence axes of the attention mask, only positions that the mask admits are compared.
   ///
+  /// - Parameter otherInputs: the inputs of the other graph, where they are not the same.
   /// - Throws: what running either graph throws.
   public init(
-    reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor], pool: ThreadPool
+    reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor],
+    otherInputs: [String: Tensor]? = nil, pool: ThreadPool
   ) throws {
     let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
     var kept: [Int: [Float]] = [:]
@@ -92,14 +105,15 @@ public struct RunComparison: Sendable {
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
     _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
       for index in byReference[id] ?? [] {
-        kept[index] = select(tensor, compared[index].positions, rows(of: id, tensor, in: reference, valid))
+        let chosen = compared[index].select(from: tensor)
+        kept[index] = select(chosen.tensor, chosen.positions, rows(of: id, chosen.tensor, in: reference, valid))
       }
     }
     let second = try GraphExecutor(other, threads: pool, weights: .streamed)
     let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
     var agreements: [Int: ValueAgreement] = [:]
     var top: Double?
-    _ = try second.run(inputs: inputs, observing: Set(compared.map(\.other))) { id, tensor in
+    _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
       for index in byOther[id] ?? [] {
         let rows = rows(of: id, tensor, in: other, valid)
         let found = select(tensor, nil, rows)
@@ -126,7 +140,8 @@ public struct RunComparison: Sendable {
   private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> Rows {
     let all = Rows(width: max(tensor.extents.last ?? 1, 1), chosen: nil)
     guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
-      shape[0] == .symbol("batch"), shape[1] == .symbol("sequence"),
+      let mask = graph.value(named: "attention_mask").flatMap({ graph[$0].type?.shape }), mask.count == 2,
+      shape[0] == mask[0], shape[1] == mask[1],
       tensor.extents[0] * tensor.extents[1] == valid.count
     else { return all }
     let width = tensor.rank == 2 ? 1 : all.width

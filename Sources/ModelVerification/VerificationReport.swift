@@ -81,17 +81,20 @@ public struct VerificationReport: Sendable {
   public var run: Run?
   /// How the mapping of units was found: from the receipt, or by matching rows.
   public var mapping: String
+  /// Whether a proof can be asked for: not between formats, where no tensor is the other's byte for byte.
+  public var asksForProof: Bool
 
   /// Creates a report.
-  public init(structure: Structure, proof: Proof?, run: Run?, mapping: String) {
+  public init(structure: Structure, proof: Proof?, run: Run?, mapping: String, asksForProof: Bool = true) {
     self.structure = structure
     self.proof = proof
     self.run = run
     self.mapping = mapping
+    self.asksForProof = asksForProof
   }
 
-  /// Whether the two are the same function: all three legs were applied and hold.
-  public var equal: Bool { structure.ok && proof?.ok == true && run?.ok == true }
+  /// Whether the two are the same function: every leg that can be asked for was applied and holds.
+  public var equal: Bool { structure.ok && (proof?.ok == true || !asksForProof && proof == nil) && run?.ok == true }
   /// Whether every compared number is equal bit for bit; nil when nothing ran.
   public var bitIdentical: Bool? { run?.comparison.isBitIdentical }
 }

@@ -9,14 +9,17 @@ struct CompactCommand: ParsableCommand {
   @Argument(help: "The model, masked or to be masked.")
   var model: String
 
-  @Argument(help: "The directory to write; must not exist unless --force.")
+  @Argument(help: "The directory or .onnx file to write; must not exist unless --force.")
   var output: String
 
   @Option(name: .long, help: "Mask file (safetensors or JSON); without it, zeros in the weights decide.")
   var masks: String?
 
-  @Option(name: .long, help: "Output format.")
-  var to: String = "safetensors"
+  @Option(name: .long, help: "Output format: safetensors or onnx (default: by the output's name, else the input's).")
+  var to: String?
+
+  @Option(name: .long, help: "ONNX operator set to write.")
+  var opset: Int?
 
   @Option(name: .long, help: "Counts per layer: auto, ragged or uniform.")
   var shape: String = "auto"
@@ -56,9 +59,7 @@ struct CompactCommand: ParsableCommand {
   func run() throws {
     if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
     if dropLayers != nil { throw UsageError(description: "compact --drop-layers does not work yet") }
-    guard to == "safetensors" else {
-      throw UsageError(description: "compact --to \(to) does not work yet; only safetensors does")
-    }
+    let format = try OutputFormat.choose(to, output: output, verb: "compact")
     guard let shape = ShapePolicy(rawValue: shape) else {
       throw UsageError(description: "--shape takes auto, ragged or uniform, not \(shape)")
     }
@@ -75,13 +76,18 @@ struct CompactCommand: ParsableCommand {
     let model = try Model(at: model)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
-      shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
+      format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
     let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
+      Console.talk(
+        "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
+    }
     if dryRun {
       global.print(try model.preview(plan))
       return
     }
-    let writing = WriteOptions(maxShardSize: shardSize, replacing: force, verifies: verify)
+    let writing = WriteOptions(
+      format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify)
     let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)

@@ -4,16 +4,16 @@ import Pollard
 /// `pollard convert`: the same model in another type, format or sharding.
 struct ConvertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "convert", abstract: "Write a model in another element type or sharding.")
+    commandName: "convert", abstract: "Write a model in another format, element type or sharding.")
 
   @Argument(help: "The model.")
   var model: String
 
-  @Argument(help: "The directory to write; must not exist unless --force.")
+  @Argument(help: "The directory or .onnx file to write; must not exist unless --force.")
   var output: String
 
-  @Option(name: .long, help: "Output format.")
-  var to: String = "safetensors"
+  @Option(name: .long, help: "Output format: safetensors or onnx (default: by the output's name, else the input's).")
+  var to: String?
 
   @Option(name: .long, help: "Element type of the weights: f32, f16 or bf16 (default: as they are).")
   var type: String?
@@ -21,7 +21,7 @@ struct ConvertCommand: ParsableCommand {
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
-  @Option(name: .long, help: "ONNX operator set.")
+  @Option(name: .long, help: "ONNX operator set to write.")
   var opset: Int?
 
   @Flag(name: .long, help: "Replace the output directory if it exists.")
@@ -30,10 +30,7 @@ struct ConvertCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    guard to == "safetensors", opset == nil else {
-      throw UsageError(
-        description: "convert --to \(opset != nil ? "onnx" : to) does not work yet; only safetensors does")
-    }
+    let format = try OutputFormat.choose(to, output: output, verb: "convert")
     let types: [String: ElementType] = ["f32": .f32, "f16": .f16, "bf16": .bf16]
     if let type, types[type] == nil {
       throw UsageError(description: "convert --type \(type) does not work yet; f32, f16 and bf16 do")
@@ -44,9 +41,10 @@ struct ConvertCommand: ParsableCommand {
       }
       return size
     }
-    let report = try Model(at: model).convert(
-      to: output, type: type.flatMap { types[$0] }, options: WriteOptions(maxShardSize: shardSize, replacing: force),
-      pool: global.pool)
+    let model = try Model(at: model)
+    let options = WriteOptions(format: format, opset: opset, maxShardSize: shardSize, replacing: force)
+    let report = try model.convert(
+      to: output, type: type.flatMap { types[$0] }, options: options, pool: global.pool)
     global.print(report)
   }
 }

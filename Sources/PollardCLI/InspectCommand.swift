@@ -6,7 +6,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Show a model's structure: layers, heads, neurons, parameters, bytes.")
 
-  @Argument(help: "A Hugging Face directory, a .safetensors file, or a shard index.")
+  @Argument(help: "A Hugging Face directory, a .safetensors file, a shard index, or an .onnx file.")
   var model: String
 
   @Flag(name: .long, help: "List every tensor.")
@@ -25,6 +25,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     if html != nil { throw UsageError(description: "inspect --html does not work yet; use --json or the text output") }
+    if graph, global.json { throw UsageError(description: "inspect --graph has no JSON form; leave --json out") }
     let inspection = try inspect(model)
     if graph {
       let model = try Model(at: model)

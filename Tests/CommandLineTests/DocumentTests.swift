@@ -54,7 +54,7 @@ struct DocumentTests {
       place, "compact '\(model)' out --masks '\(golden)/bert-plain/masks.safetensors' --shape ragged \(option)")
     #expect(
       keys(value)
-        == ["schema", "output", "parameters", "bytes", "layers", "units", "loaders", "carrier", "copy", "left_behind"])
+        == ["schema", "output", "parameters", "bytes", "layers", "units", "loaders", "carrier", "copy", "left_behind", "notes"])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])
     #expect(keys(value["bytes"]) == ["before", "after"])

@@ -42,11 +42,11 @@ struct ExitCodeTests {
   @Test(
     "what does not work yet is 64 and says so",
     arguments: [
-      "compact a b --fold", "compact a b --drop-layers 1,2", "compact a b --to gguf", "compact a b --to onnx",
+      "compact a b --fold", "compact a b --drop-layers 1,2", "compact a b --to gguf",
       "inspect a --html f",
       "verify a b --precision f64", "mask a b --heads 1 --importance activation",
       "mask a b --heads 1 --importance ablation",
-      "mask a b --heads 1 --inputs i", "convert a b --to gguf", "convert a b --to onnx", "convert a b --opset 23",
+      "mask a b --heads 1 --inputs i", "convert a b --to gguf",
       "convert a b --type q8_0", "diff a b",
     ])
   func later(_ arguments: String) throws {

@@ -33,7 +33,7 @@ func recognizedFormat(prefix: [UInt8], fileSize: Int, failure: FormatError) -> F
   if prefix.starts(with: [0x93] + Array("NUMPY".utf8)) { return wrong("a NumPy array", "store it as safetensors") }
   if prefix.starts(with: [0x89] + Array("HDF".utf8)) { return wrong("an HDF5 file", "store it as safetensors") }
   if prefix.starts(with: [0x1F, 0x8B]) { return wrong("a gzip archive", "unpack it first") }
-  if looksLikeONNX(prefix) { return wrong("an ONNX model", "use the original safetensors checkpoint") }
+  if looksLikeONNX(prefix) { return wrong("an ONNX model", "name the .onnx file itself") }
   if text.hasPrefix("{") {
     return wrong("a JSON text", "name the folder, the .safetensors file or the .safetensors.index.json of the model")
   }
@@ -52,6 +52,6 @@ private func pointedSize(_ prefix: [UInt8]) -> Int? {
 }
 
 /// Whether bytes begin like an ONNX `ModelProto`: field 1, `ir_version`, a small number, then field 2, 7 or 8.
-private func looksLikeONNX(_ prefix: [UInt8]) -> Bool {
+package func looksLikeONNX(_ prefix: [UInt8]) -> Bool {
   prefix.count > 2 && prefix[0] == 0x08 && (1...32).contains(prefix[1]) && [0x12, 0x3A, 0x42].contains(prefix[2])
 }

@@ -16,7 +16,7 @@ struct SafetensorsHeaderParser {
   private var lastType: (name: [UInt8], type: ElementType) = (Array("F32".utf8), .f32)
 
   private static let metadataKey = Array("__metadata__".utf8)
-  private static let typesByName = ElementType.allCases.map { (name: Array($0.name.utf8), type: $0) }
+  private static let typesByName = ElementType.safetensorsTypes.map { (name: Array($0.name.utf8), type: $0) }
   /// The reference's parser gives up at the 128th open container.
   private static let depthLimit = 127
 
@@ -121,7 +121,7 @@ struct SafetensorsHeaderParser {
     guard let match = Self.typesByName.first(where: { $0.name == scratch }) else {
       throw FormatError(
         .unknownElementType, subject: .tensor(name(nameStart, nameLength)), at: .byte(position),
-        expected: "one of \(ElementType.allCases.map(\.name).joined(separator: ", "))",
+        expected: "one of \(ElementType.safetensorsTypes.map(\.name).joined(separator: ", "))",
         found: "\"\(String(decoding: scratch.prefix(80), as: UTF8.self))\"")
     }
     lastType = match

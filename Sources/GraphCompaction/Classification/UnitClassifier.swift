@@ -11,67 +11,103 @@ struct UnitClassifier {
   let map: DimensionMap
   let pool: ThreadPool
 
-  /// The verdicts by layer.
+  /// The verdicts by layer, and those on the map's other units.
   ///
-  /// - Parameter selection: the heads and neurons of each layer to look at; nil for all.
-  /// - Throws: `FormatError` from reading weights, `CompactionError` for what cannot be cut out to be looked at.
+  /// - Parameters:
+  ///   - selection: the heads and neurons of each layer to look at; nil for all.
+  ///   - others: the other units to look at; nil for all.
+  /// - Throws: `FormatError` from reading weights.
   func verdicts(
-    _ selection: [(heads: Set<Int>, neurons: Set<Int>)]? = nil
-  ) throws -> [LayerVerdicts] {
+    _ selection: [(heads: Set<Int>, neurons: Set<Int>)]? = nil, others: [Set<Int>]? = nil
+  ) throws -> (layers: [LayerVerdicts], others: [SetVerdicts]) {
+    var asked: [(set: UnitSet, units: Set<Int>?)] = []
+    for (index, layer) in map.layers.enumerated() {
+      if let heads = layer.heads { asked.append((.heads(heads), selection.map { $0[index].heads })) }
+      if let neurons = layer.neurons { asked.append((.single(neurons), selection.map { $0[index].neurons })) }
+    }
+    for (index, units) in map.others.enumerated() { asked.append((.single(units.dimension), others.map { $0[index] })) }
+    var found = try verdicts(on: asked)[...]
+    var layers: [LayerVerdicts] = []
+    for layer in map.layers {
+      var verdicts = LayerVerdicts()
+      if layer.heads != nil { verdicts.heads = found.removeFirst() }
+      if layer.neurons != nil { verdicts.neurons = found.removeFirst() }
+      layers.append(verdicts)
+    }
+    return (layers, Array(found))
+  }
+
+  private func verdicts(on asked: [(set: UnitSet, units: Set<Int>?)]) throws -> [SetVerdicts] {
     var keep = KeepTable()
     var wanted: Set<Int> = []
     let bridged = bridgedDimensions()
-    for (index, layer) in map.layers.enumerated() {
-      if let heads = layer.heads, selection.map({ !$0[index].heads.isEmpty }) ?? true {
-        let units = selection?[index].heads ?? Set(0..<heads.count)
-        for dimension in heads.dimensions { wanted.formUnion(map.nodesCarrying[dimension.factor] ?? []) }
-        if selection != nil, heads.dimensions.allSatisfy({ !bridged.contains($0.id) }) {
-          let ratio = heads.queriesPerGroup
-          if let groups = heads.groups { keep.kept[groups.factor] = Set(units.map { $0 / ratio }).sorted() }
-          if let queries = heads.queries { keep.kept[queries.factor] = Set(units.map { $0 % ratio }).sorted() }
-        }
-      }
-      if let neurons = layer.neurons, selection.map({ !$0[index].neurons.isEmpty }) ?? true {
-        let units = selection?[index].neurons ?? Set(0..<neurons.size)
-        wanted.formUnion(map.nodesCarrying[neurons.factor] ?? [])
-        if selection != nil, !bridged.contains(neurons.id) { keep.kept[neurons.factor] = units.sorted() }
+    for (set, units) in asked where !(units?.isEmpty ?? false) {
+      for dimension in set.dimensions { wanted.formUnion(map.nodesCarrying[dimension.factor] ?? []) }
+      guard let units, set.dimensions.allSatisfy({ !bridged.contains($0.id) }) else { continue }
+      switch set {
+      case .heads(let heads):
+        let ratio = heads.queriesPerGroup
+        if let groups = heads.groups { keep.kept[groups.factor] = Set(units.map { $0 / ratio }).sorted() }
+        if let queries = heads.queries { keep.kept[queries.factor] = Set(units.map { $0 % ratio }).sorted() }
+      case .single(let dimension): keep.kept[dimension.factor] = units.sorted()
       }
     }
-    var rewriter = GraphRewriter(map, keep: keep)
-    let graph = keep.isEmpty ? map.graph : try rewriter.rewritten()
-    let positions = AxisPositions(table: map.relations.table, keep: keep)
-    let gates = map.layers.map { $0.neurons.flatMap { FeedForwardGate($0, in: map) } }
+    wanted.formUnion(makersOfWeights(wanted))
+    var graph = map.graph
+    if !keep.isEmpty {
+      var rewriter = GraphRewriter(map, keep: keep)
+      rewriter.keepsEveryNode = true
+      do { graph = try rewriter.rewritten() } catch {
+        // What cannot be cut out is looked at whole.
+        keep = KeepTable()
+      }
+    }
+    let positions = AxisPositions(table: map.relations.table, keep: map.withTables(keep))
+    let gates = asked.map { set, _ -> FeedForwardGate? in
+      if case .single(let dimension) = set, dimension.kind == .neurons { return FeedForwardGate(dimension, in: map) }
+      return nil
+    }
     let analysis = try ZeroAnalysis(
       graph, nodes: wanted, unknownResults: sumsIntoTheRest(),
       keeping: Set(gates.compactMap { $0 }.flatMap { [$0.gate, $0.linear] }),
       pool: pool)
-    let terms = Dictionary(analysis.contractions.map { ($0.node, $0) }, uniquingKeysWith: { first, _ in first })
+    let terms = Dictionary(grouping: analysis.contractions, by: \.node)
 
-    var result: [LayerVerdicts] = []
-    for (index, layer) in map.layers.enumerated() {
-      var verdicts = LayerVerdicts()
-      if let heads = layer.heads {
-        let found = join(.heads(heads), terms, positions)
-        for (unit, evidence) in found where selection?[index].heads.contains(unit) ?? true {
-          verdicts.heads[unit] = evidence.verdict(consumer: "H1", producer: "H2", constant: "H3")
-          if evidence.activationPoisoned { verdicts.poisonedHeads.insert(unit) }
-        }
+    return zip(asked, gates).map { asked, gate in
+      var result = SetVerdicts()
+      let letter = asked.set.dimensions.first?.kind.ruleLetter ?? "F"
+      var gateZero: Set<Int> = []
+      var linearZero: Set<Int> = []
+      if let gate, case .single(let dimension) = asked.set {
+        gateZero = zeroUnits(gate.gate, dimension, analysis, positions)
+        linearZero = zeroUnits(gate.linear, dimension, analysis, positions)
       }
-      if let neurons = layer.neurons {
-        let gate = gates[index]
-        let gateZero = gate.map { zeroUnits($0.gate, neurons, analysis, positions) } ?? []
-        let linearZero = gate.map { zeroUnits($0.linear, neurons, analysis, positions) } ?? []
-        for (unit, evidence) in join(.neurons(neurons), terms, positions)
-        where selection?[index].neurons.contains(unit) ?? true {
-          let producer = gate == nil ? "F2" : linearZero.contains(unit) || !gateZero.contains(unit) ? "G2" : "G3"
-          verdicts.neurons[unit] = evidence.verdict(
-            consumer: gate == nil ? "F1" : "G1", producer: producer, constant: gate == nil ? "F3" : "G6")
-          if evidence.activationPoisoned { verdicts.poisonedNeurons.insert(unit) }
+      for (unit, evidence) in join(asked.set, terms, positions) where asked.units?.contains(unit) ?? true {
+        if gate != nil {
+          let producer = linearZero.contains(unit) || !gateZero.contains(unit) ? "G2" : "G3"
+          result.units[unit] = evidence.verdict(consumer: "G1", producer: producer, constant: "G6")
+        } else {
+          result.units[unit] = evidence.verdict(
+            consumer: letter + "1", producer: letter + "2", constant: letter + "3")
         }
+        if evidence.activationPoisoned { result.poisoned.insert(unit) }
       }
-      result.append(verdicts)
+      return result
     }
-    return result
+  }
+
+  /// The nodes that make constant operands of some nodes, such as those that dequantise weights.
+  private func makersOfWeights(_ nodes: Set<Int>) -> Set<Int> {
+    if map.constants.isEmpty { return [] }
+    let producers = map.graph.producers
+    var found: Set<Int> = []
+    var open = Array(nodes)
+    while let node = open.popLast() {
+      for case let input? in map.graph.nodes[node].inputs where map.constants.contains(input) {
+        if let producer = producers[input], found.insert(producer).inserted { open.append(producer) }
+      }
+    }
+    return found
   }
 
   /// What all positions of a unit at all sums over it say together.
@@ -91,12 +127,22 @@ struct UnitClassifier {
     }
   }
 
-  private func join(_ set: UnitSet, _ terms: [Int: ContractionTerms], _ positions: AxisPositions) -> [Int: Evidence] {
+  private func join(
+    _ set: UnitSet, _ terms: [Int: [ContractionTerms]], _ positions: AxisPositions
+  ) -> [Int: Evidence] {
     var result = [Evidence?](repeating: nil, count: set.count)
     for contraction in set.contractions {
-      guard let owners = set.units(along: contraction.axis, positions.table) else { return [:] }
+      guard let owners = set.units(along: contraction.axis, positions.table) else {
+        return Dictionary(uniqueKeysWithValues: (0..<set.count).map { ($0, Evidence(worst: .unknown)) })
+      }
       let kept = positions.positions(contraction.axis) ?? Array(owners.indices)
-      let found = terms[contraction.node].flatMap { $0.terms.count == kept.count ? $0 : nil }
+      let slots = [contraction.left, contraction.right].compactMap { place -> Int? in
+        if case .input(let slot, _) = place { slot } else { nil }
+      }
+      // A node may sum over several axes; each is known by its operand.
+      let found = terms[contraction.node]?.first {
+        $0.terms.count == kept.count && slots.contains($0.activationSlot)
+      }
       for (place, position) in kept.enumerated() where owners[position] >= 0 {
         var evidence = result[owners[position]] ?? Evidence()
         if let found {
@@ -120,7 +166,7 @@ struct UnitClassifier {
     _ value: ValueID, _ dimension: Dimension, _ analysis: ZeroAnalysis, _ positions: AxisPositions
   ) -> Set<Int> {
     guard let state = analysis.states[value], let axis = map.axes(value)?.last,
-      let owners = UnitSet.neurons(dimension).units(along: axis, positions.table)
+      let owners = UnitSet.single(dimension).units(along: axis, positions.table)
     else { return [] }
     let kept = positions.positions(axis) ?? Array(owners.indices)
     guard !kept.isEmpty, state.states.count % kept.count == 0 else { return [] }
@@ -136,10 +182,19 @@ struct UnitClassifier {
     return result.subtracting(live)
   }
 
+  /// The dimensions whose units are looked at, here or in another run: heads, neurons, and what else the map offers.
+  private var removable: Set<Int> {
+    let others = Set(map.others.map(\.dimension.id))
+    return Set(
+      map.dimensions.filter { [.heads, .groups, .queries, .neurons].contains($0.kind) || others.contains($0.id) }
+        .map(\.id))
+  }
+
   /// Dimensions whose weights carry another dimension along another axis.
   private func bridgedDimensions() -> Set<Int> {
+    let units = removable
     var users: [NodeSlot: [(id: Int, axis: Int)]] = [:]
-    for dimension in map.dimensions where [.heads, .groups, .queries, .neurons].contains(dimension.kind) {
+    for dimension in map.dimensions where units.contains(dimension.id) {
       for use in dimension.uses { users[use.slot, default: []].append((dimension.id, use.axis)) }
     }
     var result: Set<Int> = []
@@ -149,7 +204,8 @@ struct UnitClassifier {
 
   /// The nodes that sum over units and give results without units.
   private func sumsIntoTheRest() -> Set<Int> {
-    let units = map.dimensions.filter { [.heads, .groups, .queries, .neurons].contains($0.kind) }
+    let removable = removable
+    let units = map.dimensions.filter { removable.contains($0.id) }
     let factors = Set(units.map(\.factor))
     return Set(units.flatMap(\.contractions).map(\.node)).filter { node in
       map.graph.nodes[node].outputs.allSatisfy { output in
@@ -165,25 +221,31 @@ struct FeedForwardGate {
   let gate: ValueID
   let linear: ValueID
 
+  private static let products: Set<String> = ["MatMul", "Gemm", "FusedMatMul", "MatMulNBits", "MatMulInteger", "Conv"]
+
   /// Nil when the neurons come from a single matrix.
   init?(_ dimension: Dimension, in map: DimensionMap) {
     let graph = map.graph
     let table = map.relations.table
     let sums = Set(dimension.contractions.map(\.node))
     var sources = 0
-    for use in dimension.uses where !sums.contains(use.slot.node) && graph.nodes[use.slot.node].op.name == "MatMul" {
+    for use in dimension.uses
+    where !sums.contains(use.slot.node) && Self.products.contains(graph.nodes[use.slot.node].op.name) {
       let axis = map.relations.operandAxes[use.slot].map { $0[use.axis] } ?? []
       sources += axis.flatMap(table.leaves).count { $0 == dimension.factor }
     }
     guard sources >= 2 else { return nil }
     let producers = graph.producers
+    let products = Self.products
     func isLinear(_ value: ValueID) -> Bool {
       var value = value
       while let index = producers[value] {
         let node = graph.nodes[index]
-        if node.op.name == "MatMul" { return true }
+        if products.contains(node.op.name) { return true }
         guard ["Add", "Sub", "Identity", "Cast", "Split", "Slice", "Reshape", "Transpose"].contains(node.op.name),
-          let next = node.inputs.compactMap({ $0 }).first(where: { graph[$0].initializer == nil })
+          let next = node.inputs.compactMap({ $0 }).first(where: {
+            graph[$0].initializer == nil && !map.constants.contains($0)
+          })
         else { return false }
         value = next
       }

@@ -35,7 +35,7 @@ extension DimensionMap {
         scores.heads = try score(.heads(heads), metric, &random, pool)
         scores.queriesPerGroup = heads.queriesPerGroup
       }
-      if let neurons = layer.neurons { scores.neurons = try score(.neurons(neurons), metric, &random, pool) }
+      if let neurons = layer.neurons { scores.neurons = try score(.single(neurons), metric, &random, pool) }
       result.append(scores)
     }
     return result
@@ -48,7 +48,8 @@ extension DimensionMap {
     if metric == .random { return scores.map { _ in Double(random.next() >> 11) / Double(1 << 53) } }
     for contraction in set.contractions {
       guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, relations.table),
-        let weight = graph.nodes[consumer.slot.node].input(consumer.slot.slot).flatMap({ graph[$0].initializer })
+        let weight = graph.nodes[consumer.slot.node].input(consumer.slot.slot).flatMap({ graph[$0].initializer }),
+        weight.shape.rank == 2, weight.type.canBeCast(to: .f32)
       else { continue }
       let sums = try weight.sums(along: consumer.axis, squared: metric == .l2, pool: pool)
       for (position, sum) in sums.enumerated() where owners[position] >= 0 { scores[owners[position]] += sum }

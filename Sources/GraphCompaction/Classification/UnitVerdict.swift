@@ -10,11 +10,15 @@ public enum UnitVerdict: Sendable, Hashable {
   case void
 }
 
+/// The verdicts on those units of one kind in one place that were looked at.
+struct SetVerdicts: Sendable {
+  var units: [Int: UnitVerdict] = [:]
+  /// Units whose own activation may not be finite.
+  var poisoned: Set<Int> = []
+}
+
 /// The verdicts on the units of one layer that were looked at.
 struct LayerVerdicts: Sendable {
-  var heads: [Int: UnitVerdict] = [:]
-  var neurons: [Int: UnitVerdict] = [:]
-  /// Units whose own activation may not be finite.
-  var poisonedHeads: Set<Int> = []
-  var poisonedNeurons: Set<Int> = []
+  var heads = SetVerdicts()
+  var neurons = SetVerdicts()
 }

@@ -8,27 +8,47 @@ import TensorStorage
 public struct DimensionMap: Sendable {
   /// The graph, with types inferred.
   public let graph: Graph
+  /// What may be removed beside the units of layers.
+  public let options: DimensionOptions
   /// Every dimension, in the order in which the model sums over them.
   public private(set) var dimensions: [Dimension] = []
   /// Axes of weights that are summed over but must stay, with the reasons.
   public private(set) var pinned: [PinnedAxis] = []
   /// The units of each layer, from layer 0 on.
-  public private(set) var layers: [LayerUnits] = []
-  /// Dimensions of heads or neurons that belong to no single layer, and stay as they are: classifier layers, tables shared by layers.
-  public private(set) var unassigned: [Dimension] = []
+  public internal(set) var layers: [LayerUnits] = []
+  /// Units that can be removed and belong to no layer of their own; empty unless the options offer them.
+  public internal(set) var others: [OtherUnits] = []
+  /// Dimensions of heads, neurons or channels that belong to no single layer and that the options do not offer; they stay as they are.
+  public internal(set) var unassigned: [Dimension] = []
   let relations: AxisRelations
   /// The nodes at which a factor's class occurs.
   let nodesCarrying: [FactorID: Set<Int>]
+  /// Values computed from constants alone, such as a weight that is dequantised by a node.
+  let constants: Set<ValueID>
+  /// The nodes that read a shared table through a list of heads, put there by the map.
+  let ties: [TieReader]
 
   /// Finds the dimensions of a graph.
   ///
+  /// - Parameter options: what may be removed beside the heads and neurons of layers.
   /// - Throws: whatever shape inference finds wrong.
   /// - Complexity: about linear in the number of nodes; no weight is read.
-  public init(_ graph: Graph) throws(GraphError) {
+  public init(_ graph: Graph, options: DimensionOptions = .checkpoint) throws(GraphError) {
     var graph = graph
     let inference = try ShapeInference.inferAll(&graph)
+    self.init(inferred: graph, inference, options, ties: [])
+    guard options.loosensTies, let looser = try TieLoosening(self).loosened() else { return }
+    self = looser
+  }
+
+  init(inferred graph: Graph, _ inference: ShapeInference, _ options: DimensionOptions, ties: [TieReader]) {
     self.graph = graph
-    relations = AxisRelations(graph, inference: inference)
+    self.options = options
+    self.ties = ties
+    var relations = AxisRelations(graph, inference: inference)
+    for (first, second) in graph.usesInOppositeBranches() { relations.tie(first, second) }
+    self.relations = relations
+    constants = graph.valuesOfConstants()
     let table = relations.table
 
     var uses: [FactorID: [WeightUse]] = [:]
@@ -52,53 +72,86 @@ public struct DimensionMap: Sendable {
       }
     }
     let pins = table.leafPins()
-    nodesCarrying = Self.nodes(of: graph, relations, carrying: Set(order.filter { pins[$0] == nil }))
+    let interface = InterfacePins(graph, relations, options)
+    nodesCarrying = Self.nodes(of: graph, relations, carrying: Set(order.filter { interface.isFree($0, pins[$0]) }))
+    let kinds = DimensionKinds(graph: graph, relations: relations, constants: constants)
+    let labels = LayerLabels(graph, relations)
     for leaf in order {
       guard let found = uses[leaf], let sums = contractions[leaf], let size = table.size(leaf).constant, size > 1 else {
         continue
       }
-      let layers = Set(found.compactMap { graph.nodes[$0.slot.node].layer }).sorted()
-      if let reasons = pins[leaf] {
-        pinned.append(Self.pinned(reasons, size: size, layers: layers, useCount: found.count, graph))
-      } else {
+      let kind = kinds.kind(of: leaf, uses: found, sums)
+      if interface.isFree(leaf, pins[leaf]) {
         dimensions.append(
           Dimension(
-            id: dimensions.count, kind: Self.kind(of: leaf, sums, relations, graph), layers: layers, size: size,
-            factor: leaf, uses: found, contractions: sums))
+            id: dimensions.count, kind: kind, labels: labels.labels(of: found), size: size, factor: leaf, uses: found,
+            contractions: sums))
+      } else {
+        pinned.append(
+          PinnedAxis(
+            size: size, kind: kind, labels: labels.labels(of: found), name: graph.name(of: found),
+            reasons: interface.reasons(leaf, pins[leaf] ?? []), useCount: found.count))
       }
     }
-    assignLayers()
+    assignLayers(labels)
   }
 
   /// The axes of an operand or a result.
   func axes(_ id: ValueID) -> [Axis]? { relations.valueAxes[id] }
 
-  /// The constant operand of a contraction: the weights that read a dimension's units. Nil when both operands are computed.
+  /// Whether an operand is a constant, or computed from constants alone.
+  func isConstant(_ place: NodeSlot) -> Bool {
+    relations.operandAxes[place] != nil
+      || graph.nodes[place.node].input(place.slot).map(constants.contains) ?? false
+  }
+
+  /// The weights that read a dimension's units at a contraction: its constant operand. Nil when both operands are computed.
+  ///
+  /// Where nodes stand between the stored weights and the contraction, such as one that dequantises them, it is the stored ones.
   func consumer(_ contraction: Contraction) -> WeightUse? {
     for case .input(let slot, let axis) in [contraction.right, contraction.left] {
       let place = NodeSlot(node: contraction.node, slot: slot)
-      if relations.operandAxes[place] != nil { return WeightUse(slot: place, axis: axis) }
+      if isConstant(place), let use = storedUse(place, axis) { return use }
     }
     return nil
   }
+
+  /// Follows an axis of a constant operand up to the tensor it comes from.
+  private func storedUse(_ place: NodeSlot, _ axis: Int) -> WeightUse? {
+    var place = place
+    var axis = axis
+    for _ in graph.nodes.indices {
+      if relations.operandAxes[place] != nil { return WeightUse(slot: place, axis: axis) }
+      guard let value = graph.nodes[place.node].input(place.slot), let axes = axes(value), axes.indices.contains(axis),
+        let producer = producers[value]
+      else { return nil }
+      let wanted = relations.table.flattened(axes[axis])
+      guard
+        let next = graph.nodes[producer].inputs.indices.lazy.compactMap({ slot -> (NodeSlot, Int)? in
+          let operand = NodeSlot(node: producer, slot: slot)
+          let axes = relations.axes(of: operand, in: graph) ?? []
+          return axes.firstIndex { relations.table.flattened($0) == wanted }.map { (operand, $0) }
+        }).first
+      else { return nil }
+      (place, axis) = next
+    }
+    return nil
+  }
+
+  /// The index of the node that provides each value.
+  private var producers: [ValueID: Int] { graph.producers }
 
   /// The computed operand of a contraction with a constant: the units' activations and the axis that carries them.
   func activation(_ contraction: Contraction) -> (value: ValueID, axis: Int)? {
-    guard let consumer = consumer(contraction) else { return nil }
-    for case .input(let slot, let axis) in [contraction.left, contraction.right] where slot != consumer.slot.slot {
+    for case .input(let slot, let axis) in [contraction.left, contraction.right] {
+      let place = NodeSlot(node: contraction.node, slot: slot)
+      let other = contraction.left == .input(slot, axis) ? contraction.right : contraction.left
+      guard case .input(let otherSlot, _) = other, !isConstant(place),
+        isConstant(NodeSlot(node: contraction.node, slot: otherSlot))
+      else { continue }
       if let value = graph.nodes[contraction.node].input(slot) { return (value, axis) }
     }
     return nil
-  }
-
-  private static func pinned(
-    _ pins: [Pin], size: Int, layers: [Int], useCount: Int, _ graph: Graph
-  ) -> PinnedAxis {
-    var reasons: [(reason: PinReason, node: String?)] = []
-    for pin in pins where !reasons.contains(where: { $0.reason == pin.reason }) {
-      reasons.append((pin.reason, pin.node.map { graph.nodes[$0].name }))
-    }
-    return PinnedAxis(size: size, layers: layers, reasons: reasons, useCount: useCount)
   }
 
   private static func nodes(
@@ -115,142 +168,26 @@ public struct DimensionMap: Sendable {
     }
     return result
   }
+}
 
-  private static func kind(
-    of leaf: FactorID, _ contractions: [Contraction], _ relations: AxisRelations, _ graph: Graph
-  ) -> DimensionKind {
-    var roles: [DimensionKind] = []
-    for contraction in contractions {
-      let isConstant = [contraction.left, contraction.right].contains {
-        guard case .input(let slot, _) = $0 else { return false }
-        return relations.operandAxes[NodeSlot(node: contraction.node, slot: slot)] != nil
+extension Graph {
+  /// The results of nodes that have operands, all of them constants or such results themselves.
+  func valuesOfConstants() -> Set<ValueID> {
+    var result: Set<ValueID> = []
+    for node in nodes where node.region == nil {
+      let operands = node.inputs.compactMap { $0 }
+      guard !operands.isEmpty, operands.allSatisfy({ self[$0].initializer != nil || result.contains($0) }) else {
+        continue
       }
-      if !isConstant { return .scoreSize }
-      roles.append(role(of: leaf, in: contraction.axis, relations.table))
+      result.formUnion(node.outputs.compactMap { $0 })
     }
-    guard let role = roles.first, roles.allSatisfy({ $0 == role }) else { return .valueSize }
-    if role == .heads, isQueriesOfOneGroup(leaf, relations, graph) { return .queries }
-    return role == .neurons && isMixedByWeights(leaf, relations, graph) ? .valueSize : role
+    return result
   }
 
-  private static func role(of leaf: FactorID, in axis: Axis, _ table: FactorTable) -> DimensionKind {
-    let factors = table.flattened(axis)
-    if factors.count == 1, let only = factors.first, case .sum(let parts) = table.parts(only) {
-      for part in parts where table.leaves(part).contains(leaf) { return role(of: leaf, in: [part], table) }
-    }
-    guard let place = factors.firstIndex(of: leaf) else { return .valueSize }
-    if factors.count == 1 { return .neurons }
-    if place == factors.count - 1 { return .valueSize }
-    if factors.count == 2 { return .heads }
-    return factors.count == 3 ? (place == 0 ? .groups : .queries) : .valueSize
-  }
-
-  /// Whether the factor passes through a product of two computed operands, as the values of a single head do.
-  private static func isMixedByWeights(_ leaf: FactorID, _ relations: AxisRelations, _ graph: Graph) -> Bool {
-    relations.contractions.contains { contraction in
-      guard case .input(let left, _) = contraction.left, case .input(let right, _) = contraction.right,
-        relations.operandAxes[NodeSlot(node: contraction.node, slot: left)] == nil,
-        relations.operandAxes[NodeSlot(node: contraction.node, slot: right)] == nil
-      else { return false }
-      return graph.nodes[contraction.node].outputs.contains { output in
-        (output.flatMap { relations.valueAxes[$0] } ?? []).joined().contains {
-          relations.table.leaves($0).contains(leaf)
-        }
-      }
-    }
-  }
-
-  /// Whether scores are formed of queries that carry the factor and keys that do not.
-  private static func isQueriesOfOneGroup(_ leaf: FactorID, _ relations: AxisRelations, _ graph: Graph) -> Bool {
-    func carries(_ slot: NodeSlot) -> Bool {
-      (relations.axes(of: slot, in: graph) ?? []).joined().contains { relations.table.leaves($0).contains(leaf) }
-    }
-    return relations.contractions.contains { contraction in
-      guard case .input(let left, _) = contraction.left, case .input(let right, _) = contraction.right else {
-        return false
-      }
-      let queries = NodeSlot(node: contraction.node, slot: left)
-      let keys = NodeSlot(node: contraction.node, slot: right)
-      guard relations.operandAxes[queries] == nil, relations.operandAxes[keys] == nil else { return false }
-      return carries(queries) && !carries(keys)
-    }
-  }
-
-  /// Sorts heads and neurons into layers.
-  private mutating func assignLayers() {
-    var attention: [Int: [HeadUnits]] = [:]
-    var feedForward: [Int: [Dimension]] = [:]
-    let units = headUnits()
-    let neurons = dimensions.filter { $0.kind == .neurons }
-    // A model whose layers are numbered keeps their numbers where no layer has units that can go.
-    let layersAreNamed = graph.nodes.contains { $0.layer != nil }
-    let headsAreNamed = layersAreNamed || units.contains { $0.layers.count == 1 }
-    let neuronsAreNamed = layersAreNamed || neurons.contains { $0.layers.count == 1 }
-    for (ordinal, unit) in units.enumerated() {
-      if let layer = headsAreNamed ? unit.only : ordinal { attention[layer, default: []].append(unit.units) }
-    }
-    for (ordinal, dimension) in neurons.enumerated() {
-      if let layer = neuronsAreNamed ? (dimension.layers.count == 1 ? dimension.layers[0] : nil) : ordinal {
-        feedForward[layer, default: []].append(dimension)
-      }
-    }
-    var count = (Array(attention.keys) + feedForward.keys).max().map { $0 + 1 } ?? 0
-    if headsAreNamed || neuronsAreNamed {
-      count = max(count, graph.nodes.compactMap(\.layer).max().map { $0 + 1 } ?? 0)
-    }
-    // A number in a name is no reason to make a list of that length.
-    count = min(count, graph.nodes.count)
-    for index in 0..<count {
-      layers.append(
-        LayerUnits(
-          index: index, heads: attention[index]?.count == 1 ? attention[index]?[0] : nil,
-          neurons: feedForward[index]?.count == 1 ? feedForward[index]?[0] : nil))
-    }
-    let assigned = Set(layers.flatMap(\.dimensions).map(\.id))
-    unassigned = dimensions.filter {
-      !assigned.contains($0.id) && [.heads, .groups, .queries, .neurons].contains($0.kind)
-    }
-  }
-
-  /// The heads of each attention: the dimensions before the last factor of a summed axis.
-  private func headUnits() -> [(units: HeadUnits, layers: [Int], only: Int?)] {
-    var found: [(units: HeadUnits, layers: [Int], only: Int?)] = []
-    var seen: Set<Int> = []
-    let byFactor = Dictionary(dimensions.map { ($0.factor, $0) }, uniquingKeysWith: { first, _ in first })
-    for dimension in dimensions where [.heads, .groups, .queries].contains(dimension.kind) {
-      guard let contraction = dimension.contractions.first else { continue }
-      let outer = relations.table.flattened(contraction.axis).dropLast().map { byFactor[$0] }
-      let members = outer.compactMap { $0 }
-      guard members.count == outer.count, members.contains(where: { $0.id == dimension.id }),
-        seen.isDisjoint(with: members.map(\.id))
-      else { continue }
-      seen.formUnion(members.map(\.id))
-      let groups = members.first { $0.kind == .heads || $0.kind == .groups }
-      let queries = members.first { $0.kind == .queries }
-      guard [groups, queries].compactMap({ $0 }).count == members.count else { continue }
-      var different = true
-      if let groups, let queries { different = allowsDifferent(queries, groups) }
-      let layers = Set(members.flatMap(\.layers)).sorted()
-      let units = HeadUnits(groups: groups, queries: queries, allowsDifferentQueries: different)
-      found.append((units, layers, layers.count == 1 ? layers[0] : nil))
-    }
-    return found
-  }
-
-  /// Whether queries of different groups are never compared: every value that carries queries carries groups, and so do weights, outside.
-  private func allowsDifferent(_ queries: Dimension, _ groups: Dimension) -> Bool {
-    func carries(_ axes: [Axis], _ leaf: FactorID) -> Bool {
-      axes.joined().contains { relations.table.leaves($0).contains(leaf) }
-    }
-    for node in nodesCarrying[queries.factor] ?? [] {
-      for value in graph.nodes[node].inputs + graph.nodes[node].outputs {
-        guard let value, let axes = relations.valueAxes[value] else { continue }
-        if carries(axes, queries.factor), !carries(axes, groups.factor) { return false }
-      }
-    }
-    return queries.uses.allSatisfy { use in
-      guard let axes = relations.operandAxes[use.slot] else { return false }
-      return relations.table.occurs(groups.factor, before: queries.factor, in: axes[use.axis])
-    }
+  /// The tensor and axis of the first matrix among uses, or of the first use.
+  func name(of uses: [WeightUse]) -> String {
+    func tensor(_ use: WeightUse) -> Value? { nodes[use.slot.node].input(use.slot.slot).map { self[$0] } }
+    let use = uses.first { tensor($0)?.initializer.map { $0.shape.rank > 1 } ?? false } ?? uses.first
+    return use.map { "\(tensor($0)?.name ?? "")[\($0.axis)]" } ?? ""
   }
 }

@@ -11,6 +11,8 @@ public struct HeadUnits: Sendable {
   public var queries: Dimension?
   /// Whether groups may keep different queries, as long as they keep equally many.
   public var allowsDifferentQueries: Bool
+  /// The extent of each head's values; nil when it is not a number.
+  public var headSize: Int?
 
   /// The number of key/value heads.
   public var groupCount: Int { groups?.size ?? 1 }
@@ -25,9 +27,16 @@ public struct HeadUnits: Sendable {
 }
 
 /// The units of one layer that can be removed.
+///
+/// A stack is a run of layers that are numbered together. Layers have one list over all stacks: stacks stand one after the other in the order of
+/// the graph, and a second attention of the same number (a decoder's cross attention) is in a stack of its own after the first.
 public struct LayerUnits: Sendable {
-  /// The layer's number.
+  /// The place in the list of layers, which is the number that masks use.
   public var index: Int
+  /// The stack it stands in: `encoder`, `decoder`, `decoder.EncDecAttention`; empty without names.
+  public var stack: String
+  /// The number within the stack.
+  public var number: Int
   /// The attention heads; nil where none can be removed.
   public var heads: HeadUnits?
   /// The feed-forward neurons; nil where none can be removed.
@@ -35,4 +44,12 @@ public struct LayerUnits: Sendable {
 
   /// Every dimension of the layer.
   public var dimensions: [Dimension] { (heads?.dimensions ?? []) + [neurons].compactMap { $0 } }
+}
+
+/// Units that can be removed and belong to no layer of their own: channels, a classifier's hidden layer, heads tied over layers.
+public struct OtherUnits: Sendable {
+  /// The tensor and axis of the first weight that carries them: `layer1.0.conv1.weight[0]`; unique within the map.
+  public var name: String
+  /// The dimension.
+  public var dimension: Dimension
 }

@@ -1,29 +1,31 @@
 import ModelGraph
 import PollardBase
 
-/// The units of one kind in one layer, and the positions they have along axes.
+/// The units of one kind in one place of a model, and the positions they have along axes.
 enum UnitSet: Sendable {
+  /// Query heads of one attention.
   case heads(HeadUnits)
-  case neurons(Dimension)
+  /// The units of one dimension.
+  case single(Dimension)
 
   var count: Int {
     switch self {
     case .heads(let heads): heads.count
-    case .neurons(let dimension): dimension.size
+    case .single(let dimension): dimension.size
     }
   }
 
   var dimensions: [Dimension] {
     switch self {
     case .heads(let heads): heads.dimensions
-    case .neurons(let dimension): [dimension]
+    case .single(let dimension): [dimension]
     }
   }
 
   var contractions: [Contraction] {
     switch self {
     case .heads(let heads): heads.contractions
-    case .neurons(let dimension): dimension.contractions
+    case .single(let dimension): dimension.contractions
     }
   }
 
@@ -44,21 +46,25 @@ enum UnitSet: Sendable {
 
 extension LayerUnits {
   /// The sets of units there are.
-  var unitSets: [UnitSet] { [heads.map(UnitSet.heads), neurons.map(UnitSet.neurons)].compactMap { $0 } }
+  var unitSets: [UnitSet] { [heads.map(UnitSet.heads), neurons.map(UnitSet.single)].compactMap { $0 } }
 }
 
 extension DimensionMap {
+  /// Every set of units that can be removed: those of layers first.
+  var unitSets: [UnitSet] { layers.flatMap(\.unitSets) + others.map { .single($0.dimension) } }
+
   /// What zeroing and scaling units does to the weights that read them.
+  ///
+  /// Where units are summed over by a product of two computed operands, as the channels of queries and keys are, no weight reads them; then
+  /// the weights that make them are changed.
   func consumerChanges(
     _ changes: inout [NodeSlot: [ConsumerChange]], of set: UnitSet, zeroing units: Set<Int>, factors: [Int: Float] = [:]
   ) {
     if units.isEmpty, factors.isEmpty { return }
     let table = relations.table
-    for contraction in set.contractions {
-      guard let consumer = consumer(contraction), let owners = set.units(along: contraction.axis, table) else {
-        continue
-      }
-      var change = ConsumerChange(axis: consumer.axis)
+    func add(_ use: WeightUse, _ axis: Axis) {
+      guard let owners = set.units(along: axis, table) else { return }
+      var change = ConsumerChange(axis: use.axis)
       for (position, unit) in owners.enumerated() where unit >= 0 {
         if units.contains(unit) {
           change.zeroed.append(position)
@@ -66,7 +72,16 @@ extension DimensionMap {
           change.factors[position] = factor
         }
       }
-      changes[consumer.slot, default: []].append(change)
+      if !(changes[use.slot] ?? []).contains(change) { changes[use.slot, default: []].append(change) }
+    }
+    for contraction in set.contractions {
+      if let consumer = consumer(contraction) {
+        add(consumer, contraction.axis)
+      } else if !contraction.isActivationAlone {
+        for use in set.dimensions.flatMap(\.uses) {
+          if let axes = relations.operandAxes[use.slot] { add(use, axes[use.axis]) }
+        }
+      }
     }
   }
 
@@ -76,13 +91,17 @@ extension DimensionMap {
   /// - Throws: errors of the mask, see `UnitMask`; `notExpressible` for packed weights.
   public func maskedGraph(_ mask: UnitMask) throws(CompactionError) -> Graph {
     var changes: [NodeSlot: [ConsumerChange]] = [:]
-    for (layer, wish) in zip(layers, try mask.wishes(for: self)) {
+    let wishes = try mask.wishes(for: self)
+    for (layer, wish) in zip(layers, wishes.layers) {
       if let heads = layer.heads {
         consumerChanges(&changes, of: .heads(heads), zeroing: wish.heads, factors: wish.headFactors)
       }
       if let neurons = layer.neurons {
-        consumerChanges(&changes, of: .neurons(neurons), zeroing: wish.neurons, factors: wish.neuronFactors)
+        consumerChanges(&changes, of: .single(neurons), zeroing: wish.neurons, factors: wish.neuronFactors)
       }
+    }
+    for (units, removed) in zip(others, wishes.others) {
+      consumerChanges(&changes, of: .single(units.dimension), zeroing: removed)
     }
     var rewriter = GraphRewriter(self, keep: KeepTable(), changes: changes)
     return try rewriter.rewritten()

@@ -10,17 +10,22 @@ public struct UnitMask: Sendable, Hashable {
   public var groups: [[Float]?]
   /// A number for each feed-forward neuron of each layer.
   public var ffn: [[Float]?]
+  /// Positions of tensors that go, with the units they make up.
+  public var tensors: [TensorAxisMask]
 
   /// Creates a mask; it is checked against a model when it is used.
-  public init(heads: [[Float]?] = [], groups: [[Float]?] = [], ffn: [[Float]?] = []) {
+  public init(
+    heads: [[Float]?] = [], groups: [[Float]?] = [], ffn: [[Float]?] = [], tensors: [TensorAxisMask] = []
+  ) {
     self.heads = heads
     self.groups = groups
     self.ffn = ffn
+    self.tensors = tensors
   }
 
   /// Whether every unit is kept as it is.
   public var keepsEverything: Bool {
-    (heads + groups + ffn).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true }
+    (heads + groups + ffn).allSatisfy { $0?.allSatisfy { $0 == 1 } ?? true } && tensors.allSatisfy(\.removed.isEmpty)
   }
 }
 
@@ -37,11 +42,11 @@ struct LayerWish: Sendable, Hashable {
 }
 
 extension UnitMask {
-  /// The wishes of each layer.
+  /// The wishes of each layer, and the units of each of the map's other dimensions that are to go.
   ///
-  /// - Throws: `maskShape` when the numbers of layers or units differ from the model's, `maskValue` for a number that is not finite,
-  ///   `notRemovable` when a layer without removable units is not kept whole.
-  func wishes(for map: DimensionMap) throws(CompactionError) -> [LayerWish] {
+  /// - Throws: `maskShape` when the numbers of layers or units differ from the model's or positions name a unit in part, `maskValue` for a
+  ///   number that is not finite, `notRemovable` when a layer or an axis without removable units is not kept whole.
+  func wishes(for map: DimensionMap) throws(CompactionError) -> (layers: [LayerWish], others: [Set<Int>]) {
     var wishes = Array(repeating: LayerWish(), count: map.layers.count)
     for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", ffn)]
     where !lists.isEmpty {
@@ -56,22 +61,32 @@ extension UnitMask {
             .maskValue, subject: .option("\(name)[\(layer)][\(bad)]"), expected: "a finite number",
             found: "\(list[bad])")
         }
-        try apply(list, name, to: &wishes[layer], map.layers[layer])
+        try apply(list, name, to: &wishes[layer], map.layers[layer], map)
       }
     }
-    return wishes
+    var others = Array(repeating: Set<Int>(), count: map.others.count)
+    for tensor in tensors where !tensor.removed.isEmpty {
+      let (target, units) = try tensor.resolved(in: map)
+      switch target {
+      case .heads(let layer): wishes[layer].heads.formUnion(units)
+      case .neurons(let layer): wishes[layer].neurons.formUnion(units)
+      case .other(let index): others[index].formUnion(units)
+      }
+    }
+    return (wishes, others)
   }
 
   private func apply(
-    _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits
+    _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits, _ map: DimensionMap
   ) throws(CompactionError) {
     let width =
       name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
     guard let width else {
       if list.allSatisfy({ $0 == 1 }) { return }
+      let obstacles = map.obstacles(in: layer).prefix(4).joined(separator: "; ")
       throw CompactionError(
         .notRemovable, subject: .layer(layer.index), expected: "\(name) to keep everything there",
-        found: "a mask that removes or scales units",
+        found: "a mask that removes or scales units" + (obstacles.isEmpty ? "" : "; held: \(obstacles)"),
         remedy: "keep this layer whole; `inspect` names what holds its units")
     }
     guard list.count == width else {

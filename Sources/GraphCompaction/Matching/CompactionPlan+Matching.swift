@@ -5,35 +5,38 @@ import TensorStorage
 extension CompactionPlan {
   /// The plan that leads from one model to a smaller one, found by comparing the weights that make each unit.
   ///
-  /// For models that come without a receipt. Both graphs have the same nodes. Kept units are in ascending order; of units with equal weights the
-  /// first that fits is taken. Units whose readers are all zero in the smaller model are listed as fill. Nothing is said about why units went: the
-  /// lists of removed units are empty.
+  /// For models that come without a receipt. Both graphs have the same nodes, but for those that only compute shapes. Kept units are in
+  /// ascending order; of units with equal weights the first that fits is taken. Units whose readers are all zero in the smaller model are
+  /// listed as fill. Nothing is said about why units went: the lists of removed units are empty.
   ///
   /// - Throws: `noMatch` when the graphs differ in more than the number of units, or a unit of the smaller one is not in the original;
   ///   `FormatError` from reading weights. Every weight of a unit is read once in both models.
   public static func matching(_ original: DimensionMap, _ compacted: Graph, pool: ThreadPool) throws -> CompactionPlan {
-    let matching = UnitMatching(map: original, small: compacted, pool: pool)
-    guard original.graph.nodes.count == compacted.nodes.count,
-      zip(original.graph.nodes, compacted.nodes).allSatisfy({ $0.op == $1.op && $0.inputs.count == $1.inputs.count })
-    else {
-      throw CompactionError(
-        .noMatch, expected: "the same \(original.graph.nodes.count) nodes", found: "\(compacted.nodes.count) nodes")
-    }
+    var matching = UnitMatching(
+      map: original, small: compacted, pairs: try NodePairs(original.graph, compacted).table, pool: pool)
     var layers: [LayerPlan] = []
     for layer in original.layers {
       var plan = LayerPlan(index: layer.index, heads: nil, neurons: nil)
       if let neurons = layer.neurons {
-        let (kept, padded) = try matching.match(.neurons(neurons), layer.index)
+        let (kept, padded) = try matching.match(.single(neurons), .layer(layer.index))
         plan.neurons = UnitPlan(before: neurons.size, kept: kept, padded: padded)
       }
       if let heads = layer.heads {
-        let (kept, padded) = try matching.match(.heads(heads), layer.index)
+        let (kept, padded) = try matching.match(.heads(heads), .layer(layer.index))
         plan.heads = HeadPlan(
           units: UnitPlan(before: heads.count, kept: kept, padded: padded), groupsBefore: heads.groupCount)
       }
       layers.append(plan)
     }
-    return CompactionPlan(layers: layers)
+    var dimensions: [DimensionPlan] = []
+    for units in original.others {
+      let (kept, padded) = try matching.match(.single(units.dimension), .tensor(units.name))
+      dimensions.append(
+        DimensionPlan(
+          name: units.name, kind: units.dimension.kind,
+          units: UnitPlan(before: units.dimension.size, kept: kept, padded: padded)))
+    }
+    return CompactionPlan(layers: layers, dimensions: dimensions)
   }
 }
 
@@ -41,7 +44,18 @@ extension CompactionPlan {
 private struct UnitMatching {
   let map: DimensionMap
   let small: Graph
+  /// The node of the smaller graph for each of the original's.
+  let pairs: [Int: Int]
   let pool: ThreadPool
+  /// What is kept of the dimensions matched so far.
+  private var known = KeepTable()
+
+  init(map: DimensionMap, small: Graph, pairs: [Int: Int], pool: ThreadPool) {
+    self.map = map
+    self.small = small
+    self.pairs = pairs
+    self.pool = pool
+  }
 
   /// The digests of the weights that make each group and each query head (or neuron, each its own group).
   private struct Digests {
@@ -64,11 +78,11 @@ private struct UnitMatching {
     return zip(try weight.digests(along: axis), try zero.digests(along: axis)).map(==)
   }
 
-  func match(_ set: UnitSet, _ layer: Int) throws -> (kept: [Int], padded: [Int]) {
+  mutating func match(_ set: UnitSet, _ subject: DiagnosticSubject) throws -> (kept: [Int], padded: [Int]) {
     let (outer, inner) = sizes(of: set)
     guard let counts = counts(of: set, outer, inner) else {
       throw CompactionError(
-        .noMatch, subject: .layer(layer), expected: "weights of fewer units of the same size", found: "other shapes")
+        .noMatch, subject: subject, expected: "weights of fewer units of the same size", found: "other shapes")
     }
     var keep = KeepTable()
     for dimension in set.dimensions {
@@ -107,6 +121,10 @@ private struct UnitMatching {
         new.add(digest, group: groups[places[place]], unit: owners[places[place]])
       }
     }
+    guard counts == (outer, inner) || !new.units.isEmpty || !new.groups.isEmpty else {
+      throw CompactionError(
+        .noMatch, subject: subject, expected: "weights by which units can be told apart", found: "none")
+    }
     var kept: [Int] = []
     var padded: [Int] = []
     var next = 0
@@ -121,7 +139,7 @@ private struct UnitMatching {
       }
       guard let found else {
         throw CompactionError(
-          .noMatch, subject: .layer(layer),
+          .noMatch, subject: subject,
           expected: "the weights of unit \(group * counts.inner) among the original's",
           found: "no equal ones")
       }
@@ -130,6 +148,8 @@ private struct UnitMatching {
         if readers[group * inner + query] ?? false, originalReaders[index] != true { padded.append(index) }
       }
     }
+    // Weights between two dimensions are compared once the other one is known.
+    if case .single(let dimension) = set, kept.count < dimension.size { known.kept[dimension.factor] = kept }
     return (kept, padded)
   }
 
@@ -151,13 +171,13 @@ private struct UnitMatching {
   private func sizes(of set: UnitSet) -> (outer: Int, inner: Int) {
     switch set {
     case .heads(let heads): (heads.groupCount, heads.queriesPerGroup)
-    case .neurons(let dimension): (dimension.size, 1)
+    case .single(let dimension): (dimension.size, 1)
     }
   }
 
   /// The numbers of groups and of queries in each that explain the extents of all smaller weights.
   private func counts(of set: UnitSet, _ outer: Int, _ inner: Int) -> (outer: Int, inner: Int)? {
-    let uses = set.dimensions.flatMap(\.uses)
+    let uses = set.dimensions.flatMap(\.uses).filter { pairs[$0.slot.node] != nil }
     let table = map.relations.table
     for ratio in 1...inner {
       for count in 1...outer {
@@ -176,21 +196,30 @@ private struct UnitMatching {
     return nil
   }
 
+  /// The operand of a use in the smaller graph.
+  private func smallWeight(_ use: WeightUse) -> Weight? {
+    guard let node = pairs[use.slot.node] else { return nil }
+    return small.nodes[node].input(use.slot.slot).flatMap { small[$0].initializer }
+  }
+
   private func extent(_ use: WeightUse) -> Int? {
-    guard let weight = small.nodes[use.slot.node].input(use.slot.slot).flatMap({ small[$0].initializer }),
-      weight.shape.rank > use.axis
-    else { return nil }
+    guard let weight = smallWeight(use), weight.shape.rank > use.axis else { return nil }
     return weight.shape[use.axis]
   }
 
-  /// The operands of a use in both graphs, when they differ along the one axis only.
+  /// The operands of a use in both graphs, when they differ along the one axis only; along axes of dimensions that are known already the
+  /// original is cut as the smaller one is.
   private func weights(_ use: WeightUse) -> (Weight, Weight)? {
-    guard let before = map.graph.nodes[use.slot.node].input(use.slot.slot).flatMap({ map.graph[$0].initializer }),
-      let after = small.nodes[use.slot.node].input(use.slot.slot).flatMap({ small[$0].initializer }),
-      before.shape.rank == after.shape.rank, before.shape.rank <= 2, before.type.canBeCast(to: .f32),
-      after.type.canBeCast(to: .f32),
-      before.shape.extents.indices.allSatisfy({ $0 == use.axis || before.shape[$0] == after.shape[$0] })
+    guard var before = map.graph.nodes[use.slot.node].input(use.slot.slot).flatMap({ map.graph[$0].initializer }),
+      let after = smallWeight(use), before.shape.rank == after.shape.rank, before.type.canBeCast(to: .f32),
+      after.type.canBeCast(to: .f32), before.type.byteCount != nil, let axes = map.relations.operandAxes[use.slot]
     else { return nil }
+    let positions = AxisPositions(table: map.relations.table, keep: known)
+    for (axis, factors) in axes.enumerated() where axis != use.axis {
+      if before.shape[axis] == after.shape[axis] { continue }
+      guard let kept = positions.positions(factors), kept.count == after.shape[axis] else { return nil }
+      before = before.keeping(kept, axis: axis)
+    }
     return (before, after)
   }
 

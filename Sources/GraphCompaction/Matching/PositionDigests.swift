@@ -2,13 +2,14 @@ import PollardBase
 import TensorStorage
 
 extension Weight {
-  /// A digest of the elements at each position of an axis of a vector or matrix, in F32 bits; the order of elements counts.
+  /// A digest of the elements at each position of an axis, in F32 bits; the order of elements counts.
   ///
   /// The weight is streamed in the order it is stored in. Equal digests are no proof of equal elements.
   ///
   /// - Throws: errors of reading the file.
   func digests(along axis: Int) throws(FormatError) -> [UInt64] {
-    precondition(shape.rank <= 2 && axis < shape.rank, "digests are of vectors and matrices")
+    precondition(axis < shape.rank, "digests are along an axis of the weight")
+    if shape.rank > 2 { return try foldedDigests(along: axis) }
     if shape.rank == 2, let permutation = outerPermutation, permutation == [1, 0] {
       return try withoutOuterPermutation.digests(along: 1 - axis)
     }
@@ -48,6 +49,34 @@ extension Weight {
         }
       }
       row += count
+    }
+    return result
+  }
+
+  /// The digests along an axis of a tensor of more axes than two, by the place of each element.
+  private func foldedDigests(along axis: Int) throws(FormatError) -> [UInt64] {
+    let extent = shape[axis]
+    let inner = shape.extents[(axis + 1)...].reduce(1, *)
+    var result = [UInt64](repeating: 0xCBF2_9CE4_8422_2325, count: extent)
+    let step = 1 << 16
+    var buffer = [Float](repeating: 0, count: min(step, shape.elementCount))
+    var scratch = EvaluationScratch()
+    let values = cast(to: .f32)
+    var start = 0
+    while start < shape.elementCount {
+      let count = min(step, shape.elementCount - start)
+      let read: Result<Void, FormatError> = buffer.withUnsafeMutableBufferPointer { target in
+        do throws(FormatError) {
+          let part = UnsafeMutableBufferPointer(rebasing: target[..<count])
+          return .success(try values.readFloats(elements: start..<start + count, into: part, scratch: &scratch))
+        } catch { return .failure(error) }
+      }
+      try read.get()
+      for offset in 0..<count {
+        let position = (start + offset) / inner % extent
+        result[position] = Self.mixed(result[position], buffer[offset])
+      }
+      start += count
     }
     return result
   }

@@ -40,6 +40,8 @@ public struct UnitCounts: Sendable, Hashable {
 public struct CompactionPlan: Sendable, Hashable {
   /// What happens to each layer.
   public var layers: [LayerPlan]
+  /// What happens to units outside of layers, in the order of the map; empty unless the map offers them.
+  public var dimensions: [DimensionPlan]
   /// The rule whose counts were aimed at; nil when the request names the shape or no loader is described.
   public var target: LoaderRule?
   /// What each described loader makes of the result, in the order of the rules.
@@ -48,7 +50,7 @@ public struct CompactionPlan: Sendable, Hashable {
   /// The outcomes, counted.
   public var counts: UnitCounts {
     var counts = UnitCounts()
-    for units in layers.flatMap({ [$0.heads?.units, $0.neurons].compactMap { $0 } }) {
+    for units in layers.flatMap({ [$0.heads?.units, $0.neurons].compactMap { $0 } }) + dimensions.map(\.units) {
       counts.removed += units.removed.count
       counts.dead += units.removed.count { $0.reason == .dead }
       counts.declared += units.removed.count { $0.reason == .declared }
@@ -68,8 +70,11 @@ public struct CompactionPlan: Sendable, Hashable {
   }
 
   /// A plan from its parts, as a receipt tells it; `apply` checks it against the graph.
-  public init(layers: [LayerPlan], target: LoaderRule? = nil, loaders: [LoaderVerdict] = []) {
+  public init(
+    layers: [LayerPlan], dimensions: [DimensionPlan] = [], target: LoaderRule? = nil, loaders: [LoaderVerdict] = []
+  ) {
     self.layers = layers
+    self.dimensions = dimensions
     self.target = target
     self.loaders = loaders
   }
@@ -95,13 +100,14 @@ public struct CompactionPlan: Sendable, Hashable {
         .cannotLoad, subject: .option("--for \(loader)"),
         remedy: "\(row.remark); leave --for out, or name a loader that reads this format")
     }
-    let candidates = try Self.candidates(map, request, pool)
+    let (candidates, others) = try Self.candidates(map, request, pool)
     let selection = LayerSelection(
       layers: map.layers, candidates: candidates, roundTo: request.roundTo, allowsPadding: request.allowsPadding)
     let rows = rules.rows.filter {
       $0.opens != false && (request.loader == nil || $0.loader == request.loader)
         && (request.allowsRetarget || $0.carrier == nil)
     }
+    dimensions = try Self.plans(map.others, others, allowsPadding: request.allowsPadding)
     switch request.shape {
     case .ragged: layers = try selection.plans(heads: .perLayer, feedForward: .perLayer)
     case .uniform: layers = try selection.plans(heads: .uniform, feedForward: .uniform)
@@ -133,14 +139,15 @@ public struct CompactionPlan: Sendable, Hashable {
     return (try selection.plans(heads: .perLayer, feedForward: .perLayer), nil)
   }
 
-  /// Which units may go, by layer.
+  /// Which units may go, by layer and outside of layers.
   private static func candidates(
     _ map: DimensionMap, _ request: CompactionRequest, _ pool: ThreadPool
-  ) throws -> [Candidates] {
+  ) throws -> (layers: [Candidates], others: [OtherCandidates]) {
     guard let mask = request.mask else {
-      return try UnitClassifier(map: map, pool: pool).verdicts().map { verdicts in
+      let found = try UnitClassifier(map: map, pool: pool).verdicts()
+      let layers = found.layers.map { verdicts in
         var result = Candidates()
-        for (unit, verdict) in verdicts.heads.sorted(by: { $0.key < $1.key }) {
+        for (unit, verdict) in verdicts.heads.units.sorted(by: { $0.key < $1.key }) {
           switch verdict {
           case .dead(let rule): result.heads[unit] = RemovedUnit(index: unit, reason: .dead, rule: rule)
           case .constant: result.constantHeads.append(unit)
@@ -148,7 +155,7 @@ public struct CompactionPlan: Sendable, Hashable {
           case .live: break
           }
         }
-        for (unit, verdict) in verdicts.neurons.sorted(by: { $0.key < $1.key }) {
+        for (unit, verdict) in verdicts.neurons.units.sorted(by: { $0.key < $1.key }) {
           switch verdict {
           case .dead(let rule): result.neurons[unit] = RemovedUnit(index: unit, reason: .dead, rule: rule)
           case .constant: result.constantNeurons.append(unit)
@@ -158,25 +165,35 @@ public struct CompactionPlan: Sendable, Hashable {
         }
         return result
       }
+      return (layers, found.others.map(OtherCandidates.init))
     }
     let wishes = try mask.wishes(for: map)
-    let verdicts = try UnitClassifier(map: map, pool: pool).verdicts(wishes.map { ($0.heads, $0.neurons) })
+    let verdicts = try UnitClassifier(map: map, pool: pool).verdicts(
+      wishes.layers.map { ($0.heads, $0.neurons) }, others: wishes.others)
     var result: [Candidates] = []
-    for (layer, (wish, verdicts)) in zip(wishes, verdicts).enumerated() {
-      if let unit = verdicts.poisonedHeads.min() { throw notFinite("head \(unit)", layer) }
-      if let unit = verdicts.poisonedNeurons.min() { throw notFinite("neuron \(unit)", layer) }
+    for (layer, (wish, verdicts)) in zip(wishes.layers, verdicts.layers).enumerated() {
+      if let unit = verdicts.heads.poisoned.min() { throw notFinite("head \(unit)", .layer(layer)) }
+      if let unit = verdicts.neurons.poisoned.min() { throw notFinite("neuron \(unit)", .layer(layer)) }
       var candidates = Candidates()
-      for unit in wish.heads { candidates.heads[unit] = removed(unit, verdicts.heads[unit], "H5") }
-      for unit in wish.neurons { candidates.neurons[unit] = removed(unit, verdicts.neurons[unit], "F5") }
+      for unit in wish.heads { candidates.heads[unit] = removed(unit, verdicts.heads.units[unit], "H5") }
+      for unit in wish.neurons { candidates.neurons[unit] = removed(unit, verdicts.neurons.units[unit], "F5") }
       candidates.headFactors = wish.headFactors.filter { !wish.heads.contains($0.key) }
       candidates.neuronFactors = wish.neuronFactors.filter { !wish.neurons.contains($0.key) }
       result.append(candidates)
+    }
+    var others: [OtherCandidates] = []
+    for (index, (units, verdicts)) in zip(wishes.others, verdicts.others).enumerated() {
+      if let unit = verdicts.poisoned.min() { throw notFinite("unit \(unit)", .tensor(map.others[index].name)) }
+      var candidates = OtherCandidates()
+      let rule = map.others[index].dimension.kind.ruleLetter + "5"
+      for unit in units { candidates.removed[unit] = removed(unit, verdicts.units[unit], rule) }
+      others.append(candidates)
     }
     if !request.allowsNearlyEverything {
       try checkPolarity(result.map(\.heads), map.layers.map { $0.heads?.count ?? 0 }, "head_mask")
       try checkPolarity(result.map(\.neurons), map.layers.map { $0.neurons?.size ?? 0 }, "ffn_mask")
     }
-    return result
+    return (result, others)
   }
 
   private static func removed(_ unit: Int, _ verdict: UnitVerdict?, _ rule: String) -> RemovedUnit {
@@ -184,9 +201,9 @@ public struct CompactionPlan: Sendable, Hashable {
     return RemovedUnit(index: unit, reason: .declared, rule: rule)
   }
 
-  private static func notFinite(_ unit: String, _ layer: Int) -> CompactionError {
+  private static func notFinite(_ unit: String, _ subject: DiagnosticSubject) -> CompactionError {
     CompactionError(
-      .notFinite, subject: .layer(layer), expected: "finite weights in \(unit)", found: "NaN or infinity",
+      .notFinite, subject: subject, expected: "finite weights in \(unit)", found: "NaN or infinity",
       remedy:
         "zero times that is not a number, so the masked model has no finite output; repair the checkpoint or keep the unit"
     )

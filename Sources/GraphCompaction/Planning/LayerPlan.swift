@@ -12,8 +12,8 @@ public struct RemovedUnit: Sendable, Hashable {
   public var index: Int
   /// Why it may go.
   public var reason: RemovalClass
-  /// The rule: H1 … H5 for heads, F1, F2, F5 for neurons of plain and G1 … G3 for those of gated feed-forward blocks. H5 and F5 are the
-  /// explicit masks.
+  /// The rule: H1 … H5 for heads, F1, F2, F5 for neurons of plain and G1 … G3 for those of gated feed-forward blocks, C1, C2, C5 for
+  /// channels, V and S for value and score sizes. H5, F5, C5, V5 and S5 are the explicit masks.
   public var rule: String
 
   /// Creates the record of a removed unit.

@@ -18,7 +18,7 @@ extension CompactionPlan {
         guard heads.count == units.units.before, heads.groupCount == units.groupsBefore else {
           throw Self.otherGraph(plan.index, units.units.before, heads.count)
         }
-        try Self.check(units.units, plan.index)
+        try Self.check(units.units, .layer(plan.index))
         guard Set(units.keptQueries.map(\.count)).count == 1,
           heads.allowsDifferentQueries || Set(units.keptQueries).count == 1
         else {
@@ -32,10 +32,21 @@ extension CompactionPlan {
       }
       if let neurons = layer.neurons, let units = plan.neurons {
         guard neurons.size == units.before else { throw Self.otherGraph(plan.index, units.before, neurons.size) }
-        try Self.check(units, plan.index)
+        try Self.check(units, .layer(plan.index))
         if units.after < units.before { keep.kept[neurons.factor] = units.kept }
-        map.consumerChanges(&changes, of: .neurons(neurons), zeroing: Set(units.padded), factors: units.rescaled)
+        map.consumerChanges(&changes, of: .single(neurons), zeroing: Set(units.padded), factors: units.rescaled)
       }
+    }
+    for plan in dimensions {
+      guard let units = map.others.first(where: { $0.name == plan.name }), units.dimension.size == plan.units.before
+      else {
+        throw CompactionError(
+          .inconsistent, subject: .tensor(plan.name), expected: "\(plan.units.before) units", found: "others")
+      }
+      try Self.check(plan.units, .tensor(plan.name))
+      if plan.units.after < plan.units.before { keep.kept[units.dimension.factor] = plan.units.kept }
+      map.consumerChanges(
+        &changes, of: .single(units.dimension), zeroing: Set(plan.units.padded), factors: plan.units.rescaled)
     }
     var rewriter = GraphRewriter(map, keep: keep, changes: changes)
     return try rewriter.rewritten()
@@ -53,17 +64,17 @@ extension CompactionPlan {
   }
 
   /// A plan may come from a file: its lists are checked before anything is indexed by them.
-  private static func check(_ units: UnitPlan, _ layer: Int) throws(CompactionError) {
+  private static func check(_ units: UnitPlan, _ subject: DiagnosticSubject) throws(CompactionError) {
     let ascends = zip(units.kept, units.kept.dropFirst()).allSatisfy { $0 < $1 }
     let inside = units.kept.first.map { $0 >= 0 } ?? false
     guard ascends, inside, units.kept.last.map({ $0 < units.before }) ?? false else {
       throw CompactionError(
-        .inconsistent, subject: .layer(layer), expected: "ascending indices below \(units.before), at least one",
+        .inconsistent, subject: subject, expected: "ascending indices below \(units.before), at least one",
         found: "\(units.kept.count) indices")
     }
     guard Set(units.padded).isSubset(of: units.kept), Set(units.rescaled.keys).isSubset(of: units.kept) else {
       throw CompactionError(
-        .inconsistent, subject: .layer(layer), expected: "fill and factors among the kept units", found: "others")
+        .inconsistent, subject: subject, expected: "fill and factors among the kept units", found: "others")
     }
   }
 

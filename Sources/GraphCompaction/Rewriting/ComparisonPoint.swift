@@ -2,9 +2,9 @@ import ModelGraph
 
 /// A value inside a layer at which the masked original and the smaller model are compared unit by unit.
 public struct ComparisonPoint: Sendable, Hashable {
-  /// The layer's number.
-  public var layer: Int
-  /// What is compared: the context of heads or the activation of neurons.
+  /// The layer's number; nil outside of layers.
+  public var layer: Int?
+  /// What is compared: the context of heads, or the activation of neurons, channels and other units.
   public var kind: DimensionKind
   /// The value, the same number in both graphs.
   public var value: ValueID
@@ -27,14 +27,18 @@ extension CompactionPlan {
         result += points(.heads(heads), .heads, Set(units.units.kept), layer.index, map)
       }
       if let neurons = layer.neurons, let units = plan.neurons {
-        result += points(.neurons(neurons), .neurons, Set(units.kept), layer.index, map)
+        result += points(.single(neurons), .neurons, Set(units.kept), layer.index, map)
       }
+    }
+    for plan in dimensions {
+      guard let units = map.others.first(where: { $0.name == plan.name }) else { continue }
+      result += points(.single(units.dimension), plan.kind, Set(plan.units.kept), nil, map)
     }
     return result
   }
 
   private func points(
-    _ set: UnitSet, _ kind: DimensionKind, _ kept: Set<Int>, _ layer: Int, _ map: DimensionMap
+    _ set: UnitSet, _ kind: DimensionKind, _ kept: Set<Int>, _ layer: Int?, _ map: DimensionMap
   ) -> [ComparisonPoint] {
     let table = map.relations.table
     var result: [ComparisonPoint] = []

@@ -15,19 +15,35 @@ struct ConsumerChange: Sendable, Hashable {
 /// Writes the graph that remains when only some indices of factors are kept.
 ///
 /// Values keep their numbers. Weights are cut lazily; nodes whose operands shrank adapt their shape operands and attributes; then shape
-/// inference over the new graph must find exactly the extents that the factors predict.
+/// inference over the new graph must find exactly the extents that the factors predict. Nodes that no axis of a cut touches are not looked
+/// at, whether they are understood or not.
 struct GraphRewriter {
   let map: DimensionMap
   let positions: AxisPositions
   let changes: [NodeSlot: [ConsumerChange]]
-  private var graph: Graph
-  private var nodes: [Node]
+  /// Whether nodes that nothing needs any more stay, so that the nodes of both graphs have the same numbers.
+  var keepsEveryNode = false
+  var graph: Graph
+  var nodes: [Node]
   private var names: Set<String>
+  /// Nodes that compute new shape operands, by the node before which they stand.
+  private var insertions: [Int: [Node]] = [:]
+  private var sharedConstants: [[Int]: ValueID] = [:]
+  private var sharedOperands: [MixedOperand: ValueID] = [:]
+  /// Sizes that inference names after their operands, where these shrank: the new size by the old name.
+  private var renamed: [String: Size] = [:]
+
+  /// A shape operand made of elements of another one, within a branch.
+  private struct MixedOperand: Hashable {
+    var operand: ValueID
+    var elements: [OperandElement]
+    var region: Int?
+  }
 
   init(_ map: DimensionMap, keep: KeepTable, changes: [NodeSlot: [ConsumerChange]] = [:]) {
     self.map = map
     self.changes = changes
-    positions = AxisPositions(table: map.relations.table, keep: keep)
+    positions = AxisPositions(table: map.relations.table, keep: map.withTables(keep))
     graph = map.graph
     nodes = map.graph.nodes
     names = Set(graph.values.map(\.name))
@@ -38,8 +54,16 @@ struct GraphRewriter {
   /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut; `inconsistent` when the result is not as planned.
   mutating func rewritten() throws(CompactionError) -> Graph {
     try cutWeights()
+    rewriteTies()
     if !positions.keep.isEmpty { try adaptNodes() }
-    graph.replaceNodes(nodes)
+    if keepsEveryNode, insertions.isEmpty {
+      graph.replaceNodes(nodes)
+    } else {
+      let all = nodes.indices.flatMap { index in
+        (insertions[index] ?? []).map { (node: $0, origin: Int?.none) } + [(nodes[index], index)]
+      }
+      graph.replaceNodes(keepsEveryNode ? all.map(\.node) : withoutDeadNodes(all))
+    }
     dropUnusedInitializers()
     return graph
   }
@@ -99,6 +123,12 @@ struct GraphRewriter {
       }
     }
     var result = weight
+    if !cut.changes.isEmpty, !weight.type.isFloatingPoint {
+      throw CompactionError(
+        .notExpressible, subject: .tensor(name), expected: "a floating-point type",
+        found: "a mask on \(weight.type) elements, whose zero is not a zero of the model",
+        remedy: "mask the model before it is quantised")
+    }
     for change in cut.changes {
       result = result.zeroing(change.zeroed, axis: change.axis)
       if change.factors.isEmpty { continue }
@@ -119,7 +149,7 @@ struct GraphRewriter {
     return result
   }
 
-  private mutating func unusedName(_ base: String) -> String {
+  mutating func unusedName(_ base: String) -> String {
     var number = 1
     while !names.insert("\(base).cut\(number)").inserted { number += 1 }
     return "\(base).cut\(number)"
@@ -128,13 +158,26 @@ struct GraphRewriter {
   // MARK: Nodes
 
   private mutating func adaptNodes() throws(CompactionError) {
+    for id in graph.inputs where (map.axes(id) ?? []).contains(where: positions.touches) {
+      if let shape = newShape(map.axes(id)) { graph[id].type?.shape = shape }
+    }
     var inference = ShapeInference()
     for index in nodes.indices {
-      if isTouched(index) { try adapt(index, inference) }
-      do { try inference.infer(nodes[index], in: &graph) } catch {
-        throw CompactionError(.inconsistent, subject: .node(nodes[index].name), found: "\(error)")
+      let touched = isTouched(index)
+      if touched {
+        try adapt(index, inference)
+        // What an operator's rule says nothing of must not be taken for what it was.
+        for case let output? in nodes[index].outputs { graph[output].type?.shape = nil }
       }
+      for node in insertions[index] ?? [] { try infer(node, &inference) }
+      try infer(nodes[index], &inference)
       for case let output? in nodes[index].outputs { try check(output, index) }
+    }
+  }
+
+  private mutating func infer(_ node: Node, _ inference: inout ShapeInference) throws(CompactionError) {
+    do { try inference.infer(node, in: &graph) } catch {
+      throw CompactionError(.inconsistent, subject: .node(node.name), found: "\(error)")
     }
   }
 
@@ -168,45 +211,156 @@ struct GraphRewriter {
     try OperatorRegistry.find(node.op).adapt(&context)
     nodes[index] = context.node
     for (slot, values) in context.replacements.sorted(by: { $0.key < $1.key }) {
-      let weight = Weight.integers(values.map(Int64.init), shape: [values.count])
-      let type = ValueType(.i64, [Size(values.count)])
       let base = old.input(slot).map { map.graph[$0].name } ?? node.name
-      let id = graph.addValue(Value(name: unusedName(base), type: type, initializer: weight))
-      while nodes[index].inputs.count <= slot { nodes[index].inputs.append(nil) }
-      nodes[index].inputs[slot] = id
+      replace(slot, of: index, by: constant(values, base))
     }
+    for (slot, elements) in context.mixedReplacements.sorted(by: { $0.key < $1.key }) {
+      guard let operand = node.input(slot) else { continue }
+      replace(
+        slot, of: index, by: mixed(MixedOperand(operand: operand, elements: elements, region: node.region), index))
+    }
+  }
+
+  private mutating func replace(_ slot: Int, of index: Int, by id: ValueID) {
+    while nodes[index].inputs.count <= slot { nodes[index].inputs.append(nil) }
+    nodes[index].inputs[slot] = id
+  }
+
+  /// A list of integers; equal ones are one constant.
+  mutating func constant(_ values: [Int], _ base: String) -> ValueID {
+    if let known = sharedConstants[values] { return known }
+    let weight = Weight.integers(values.map(Int64.init), shape: [values.count])
+    let type = ValueType(.i64, [Size(values.count)])
+    let id = graph.addValue(Value(name: unusedName(base), type: type, initializer: weight))
+    sharedConstants[values] = id
+    return id
+  }
+
+  /// A shape operand that takes some elements from another: slices of it and numbers, joined.
+  private mutating func mixed(_ wanted: MixedOperand, _ index: Int) -> ValueID {
+    if let known = sharedOperands[wanted] { return known }
+    let base = graph[wanted.operand].name
+    var parts: [ValueID] = []
+    var place = 0
+    while place < wanted.elements.count {
+      switch wanted.elements[place] {
+      case .number:
+        var numbers: [Int] = []
+        while place < wanted.elements.count, case .number(let value) = wanted.elements[place] {
+          numbers.append(value)
+          place += 1
+        }
+        parts.append(constant(numbers, base))
+      case .original(let first):
+        var count = 0
+        while place < wanted.elements.count, wanted.elements[place] == .original(first + count) {
+          count += 1
+          place += 1
+        }
+        parts.append(slice(wanted.operand, first..<first + count, index, base))
+      }
+    }
+    let result = parts.count == 1 ? parts[0] : insert("Concat", parts.map { $0 }, ["axis": .integer(0)], index, base)
+    sharedOperands[wanted] = result
+    return result
+  }
+
+  private mutating func slice(_ operand: ValueID, _ range: Range<Int>, _ index: Int, _ base: String) -> ValueID {
+    if operatorSetVersion < 10 {
+      return insert(
+        "Slice", [operand],
+        ["starts": .integers([range.lowerBound]), "ends": .integers([range.upperBound]), "axes": .integers([0])], index,
+        base)
+    }
+    let bounds = [constant([range.lowerBound], base), constant([range.upperBound], base), constant([0], base)]
+    return insert("Slice", [operand] + bounds, [:], index, base)
+  }
+
+  /// Puts a node before another and gives its result.
+  mutating func insert(
+    _ op: String, _ inputs: [ValueID], _ attributes: [String: Attribute], _ index: Int, _ base: String
+  ) -> ValueID {
+    let id = graph.addValue(Value(name: unusedName(base)))
+    insertions[index, default: []].append(
+      Node(
+        OperatorName(op), name: graph[id].name, inputs: inputs, outputs: [id], attributes: attributes,
+        scope: nodes[index].scope, version: operatorSetVersion, region: nodes[index].region))
+    return id
+  }
+
+  /// The version of ONNX's own operators that the graph is written in.
+  private var operatorSetVersion: Int {
+    map.graph.nodes.first { $0.op.domain.isEmpty }?.version ?? Node.currentVersion
   }
 
   private func newShape(_ axes: [Axis]?) -> [Size]? {
     guard let axes else { return nil }
     var shape: [Size] = []
     for axis in axes {
-      guard let size = positions.size(axis) else { return nil }
+      guard let size = positions.size(axis)?.replacing(renamed) else { return nil }
       shape.append(size)
     }
     return shape
   }
 
-  private func check(_ id: ValueID, _ node: Int) throws(CompactionError) {
-    guard let axes = map.axes(id) else { return }
-    let expected = newShape(axes)
+  /// The second leg: inference over the new graph, which knows nothing of factors, finds the extents that the factors predict.
+  private mutating func check(_ id: ValueID, _ node: Int) throws(CompactionError) {
+    guard let axes = map.axes(id), let old = map.graph[id].type?.shape else { return }
     let found = graph[id].type?.shape
-    guard let expected, let found, expected == found else {
-      throw CompactionError(
-        .inconsistent, subject: .node(nodes[node].name), expected: expected.map { "\($0)" } ?? "a shape",
-        found: found.map { "\($0)" } ?? "none")
+    guard let found, found.count == axes.count else {
+      throw inconsistent(node, newShape(axes), found)
     }
+    for (place, (axis, size)) in zip(axes, found).enumerated() {
+      let expected = positions.size(axis)?.replacing(renamed)
+      if expected == size { continue }
+      // A size that only has the name of its computation has another name when the computation's operands shrank.
+      guard !positions.touches(axis), let symbol = old[place].loneSymbol, symbol.contains("("), size.constant == nil,
+        renamed[symbol] == nil
+      else { throw inconsistent(node, newShape(axes), found) }
+      renamed[symbol] = size
+    }
+  }
+
+  private func inconsistent(_ node: Int, _ expected: [Size]?, _ found: [Size]?) -> CompactionError {
+    CompactionError(
+      .inconsistent, subject: .node(nodes[node].name), expected: expected.map { "\($0)" } ?? "a shape",
+      found: found.map { "\($0)" } ?? "none")
+  }
+
+  /// The nodes without those that were needed before and are not any more.
+  private func withoutDeadNodes(_ all: [(node: Node, origin: Int?)]) -> [Node] {
+    let before = map.graph.neededNodes(map.graph.nodes)
+    let now = graph.neededNodes(all.map(\.node))
+    return all.enumerated().filter { place, entry in
+      now[place] || entry.origin.map { !before[$0] } ?? false
+    }.map(\.element.node)
   }
 
   /// Constants that only the old shapes needed are not part of the new graph.
   private mutating func dropUnusedInitializers() {
-    var used = Set(nodes.flatMap(\.inputs).compactMap { $0 })
+    var used = Set(graph.nodes.flatMap(\.inputs).compactMap { $0 })
     used.formUnion(graph.outputs)
     used.formUnion(graph.taps.map(\.value))
+    used.formUnion(graph.regions.map(\.condition))
     let before = Set(map.graph.nodes.flatMap(\.inputs).compactMap { $0 })
     for id in graph.initializers where !used.contains(id) && before.contains(id) {
       graph[id].initializer = nil
       graph[id].type = nil
     }
+  }
+}
+
+extension Graph {
+  /// Which nodes of a list the outputs, the taps and the conditions of branches need.
+  func neededNodes(_ nodes: [Node]) -> [Bool] {
+    var needed = Set(outputs + taps.map(\.value) + regions.map(\.condition))
+    var result = [Bool](repeating: false, count: nodes.count)
+    for (index, node) in nodes.enumerated().reversed() {
+      let isNeeded = node.outputs.contains { $0.map(needed.contains) ?? false }
+      guard isNeeded else { continue }
+      result[index] = true
+      needed.formUnion(node.inputs.compactMap { $0 })
+    }
+    return result
   }
 }

@@ -83,3 +83,9 @@ extension HeadsView {
       positionStride: tensor.strides[2])
   }
 }
+
+extension EvaluatorTable {
+  static let attentions: [OperatorName: Evaluator] = [
+    OperatorName("Attention"): { [try evaluateAttention($0)] }
+  ]
+}

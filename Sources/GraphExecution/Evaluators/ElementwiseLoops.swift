@@ -1,5 +1,6 @@
 import PollardBase
 import TensorKernels
+import TensorStorage
 
 /// The rows and columns that two or three tensors of equal extents are walked in by a kernel.
 struct MatrixLoops {
@@ -85,11 +86,11 @@ extension Tensor {
     return result
   }
 
-  /// Applies a function to every element.
+  /// Applies a function to every element; bytes are truth values unless another type is given.
   func map<From: TensorElement, To: TensorElement>(
-    _ memory: Memory, _ function: @Sendable (From) -> To
+    _ memory: Memory, as type: ElementType? = nil, _ function: @Sendable (From) -> To
   ) throws -> Tensor {
-    let result = try memory.tensor(To.elementType, extents)
+    let result = try memory.tensor(type ?? To.elementType, extents)
     if extents.contains(0) { return result }
     let nest = LoopNest(extents, [strides, result.strides])
     let (count, inner) = nest.inner
@@ -105,9 +106,9 @@ extension Tensor {
 
   /// Combines two tensors element by element; `extents` is what both broadcast to.
   func zip<A: TensorElement, B: TensorElement, To: TensorElement>(
-    _ other: Tensor, extents: [Int], _ memory: Memory, _ function: @Sendable (A, B) -> To
+    _ other: Tensor, extents: [Int], _ memory: Memory, as type: ElementType? = nil, _ function: @Sendable (A, B) -> To
   ) throws -> Tensor {
-    let result = try memory.tensor(To.elementType, extents)
+    let result = try memory.tensor(type ?? To.elementType, extents)
     if extents.contains(0) { return result }
     let a = broadcast(to: extents)
     let b = other.broadcast(to: extents)

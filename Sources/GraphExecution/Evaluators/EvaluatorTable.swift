@@ -5,39 +5,36 @@ typealias Evaluator = @Sendable (EvaluationContext) throws -> [Tensor]
 
 /// Which function computes which operator.
 package enum EvaluatorTable {
-  /// The evaluators by the name of the operator.
-  static let all: [String: Evaluator] = {
-    var table: [String: Evaluator] = [
-      "Where": { [try evaluateWhere($0)] },
-      "Cast": { [try evaluateCast($0)] },
-      "Identity": { [try $0.tensor(0)] },
-      "Transpose": { [try evaluateTranspose($0)] },
-      "Reshape": { [try evaluateReshape($0)] },
-      "Unsqueeze": { [try evaluateUnsqueeze($0)] },
-      "Squeeze": { [try evaluateSqueeze($0)] },
-      "Expand": { [try evaluateExpand($0)] },
-      "Concat": { [try evaluateConcat($0)] },
-      "Split": { try evaluateSplit($0) },
-      "Slice": { [try evaluateSlice($0)] },
-      "Gather": { [try evaluateGather($0)] },
-      "Range": { [try evaluateRange($0)] },
-      "Shape": { [try evaluateShape($0)] },
-      "CumSum": { [try evaluateCumSum($0)] },
-      "ReduceMax": { [try evaluateReduceMax($0)] },
-      "MatMul": { [try multiply($0, bias: nil, activation: .copy)] },
-      "Softmax": { [try evaluateSoftmax($0)] },
-      "LayerNormalization": { [try evaluateLayerNormalization($0)] },
-      "RMSNormalization": { [try evaluateRMSNormalization($0)] },
-      "RotaryEmbedding": { [try evaluateRotaryEmbedding($0)] },
-      "Attention": { [try evaluateAttention($0)] },
+  /// The evaluators by the name of the operator; each file of evaluators has a part of its own.
+  static let all: [OperatorName: Evaluator] = {
+    var table: [OperatorName: Evaluator] = [:]
+    for part in [
+      elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
+      attentions, fused, conditionals, quantizations,
+    ] {
+      table.merge(part) { first, _ in first }
+    }
+    return table
+  }()
+
+  /// The functions of one or two operands, element by element, and what selects or converts elements.
+  static let elementwise: [OperatorName: Evaluator] = {
+    var table: [OperatorName: Evaluator] = [
+      OperatorName("Where"): { [try evaluateWhere($0)] },
+      OperatorName("Cast"): { [try evaluateCast($0)] },
+      OperatorName("CastLike"): { [try evaluateCastLike($0)] },
+      OperatorName("BitCast"): { [try evaluateBitCast($0)] },
+      OperatorName("Clip"): { [try evaluateClip($0)] },
+      OperatorName("Identity"): { [try $0.tensor(0)] },
     ]
-    for name in unaryNames { table[name] = { [try evaluateUnary($0)] } }
-    for name in binaryNames { table[name] = { [try evaluateBinary($0)] } }
+    for name in unaryNames { table[OperatorName(name)] = { [try evaluateUnary($0)] } }
+    for name in binaryNames { table[OperatorName(name)] = { [try evaluateBinary($0)] } }
+    for name in variadicNames { table[OperatorName(name)] = { [try evaluateVariadic($0)] } }
     return table
   }()
 
   /// The evaluator of an operator, or nil when it cannot be evaluated.
-  static func find(_ name: OperatorName) -> Evaluator? { name.domain.isEmpty ? all[name.name] : nil }
+  static func find(_ name: OperatorName) -> Evaluator? { all[name] }
 
   /// Whether an operator can be evaluated.
   package static func knows(_ name: OperatorName) -> Bool { find(name) != nil }

@@ -113,3 +113,9 @@ private func rotateDoubles(_ x: Tensor, _ cosines: Tensor, _ sines: Tensor, _ in
   }
   withExtendedLifetime((x, cosines, sines)) {}
 }
+
+extension EvaluatorTable {
+  static let rotations: [OperatorName: Evaluator] = [
+    OperatorName("RotaryEmbedding"): { [try evaluateRotaryEmbedding($0)] }
+  ]
+}

@@ -3,27 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-func evaluateSoftmax(_ context: EvaluationContext) throws -> Tensor {
-  let x = try context.tensor(0)
-  let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
-  if axis == x.rank - 1 { return try softmax(x, context) }
-  var order = Array(0..<x.rank)
-  order.swapAt(axis, x.rank - 1)
-  return try softmax(x.transposed(order), context).transposed(order)
-}
-
-private func softmax(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
-  if x.type == .f64 {
-    return try mapDoubleRows(x, columnsFrom: x.rank - 1, context) { row in
-      let largest = row.max() ?? 0
-      let powers = row.map { exponential($0 - largest) }
-      let sum = powers.reduce(0, +)
-      return powers.map { $0 / sum }
-    }
-  }
-  return try mapRows(x, columnsFrom: x.rank - 1, context) { Kernels.softmax($0, into: $1, pool: context.pool) }
-}
-
 func evaluateLayerNormalization(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
   let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
@@ -79,7 +58,7 @@ private func vector(_ slot: Int, of x: Tensor, from axis: Int, _ context: Evalua
 }
 
 /// Applies a kernel to the rows that the axes from `axis` on make up.
-private func mapRows(
+func mapRows(
   _ x: Tensor, columnsFrom axis: Int, _ context: EvaluationContext, _ body: (MatrixView, MutableMatrixView) -> Void
 ) throws -> Tensor {
   guard x.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32", found: "\(x.type)") }
@@ -100,7 +79,7 @@ private func mapRows(
 }
 
 /// Applies a function to the rows that the axes from `axis` on make up, in double precision.
-private func mapDoubleRows(
+func mapDoubleRows(
   _ x: Tensor, columnsFrom axis: Int, _ context: EvaluationContext, _ body: @Sendable ([Double]) -> [Double]
 ) throws -> Tensor {
   let result = try context.memory.tensor(.f64, x.extents)
@@ -115,4 +94,11 @@ private func mapDoubleRows(
   }
   withExtendedLifetime(dense.buffer) {}
   return result
+}
+
+extension EvaluatorTable {
+  static let normalizations: [OperatorName: Evaluator] = [
+    OperatorName("LayerNormalization"): { [try evaluateLayerNormalization($0)] },
+    OperatorName("RMSNormalization"): { [try evaluateRMSNormalization($0)] },
+  ]
 }

@@ -13,8 +13,11 @@ import TensorStorage
 
 /// The operators on one operand, element by element.
 let unaryNames = [
-  "Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos", "Erf", "Tanh", "Sigmoid", "Relu", "LeakyRelu", "Elu",
-  "Softplus", "Mish", "Swish", "Gelu", "Not",
+  "Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh",
+  "Asinh",
+  "Acosh", "Atanh", "Erf", "Tanh", "Sigmoid", "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu",
+  "HardSigmoid", "HardSwish", "Shrink", "Softsign", "Softplus", "Mish", "Swish", "Gelu", "Not", "BitwiseNot", "Sign",
+  "Floor", "Ceil", "Round", "IsNaN", "IsInf",
 ]
 
 /// The kernel that computes a node's whole function, or nil when there is none.
@@ -34,6 +37,10 @@ func kernelOperation(of node: Node) -> UnaryOperation? {
   case "Sigmoid": return .sigmoid
   case "Relu": return .relu
   case "Softplus": return .softplus
+  case "Floor": return .floor
+  case "Ceil": return .ceil
+  case "Round": return .round
+  case "Sign": return .sign
   case "Swish":
     switch node.float("alpha") ?? 1 {
     case 1: return .silu
@@ -48,18 +55,23 @@ func kernelOperation(of node: Node) -> UnaryOperation? {
 func evaluateUnary(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
   let node = context.node
-  if node.op.name == "Not" {
+  switch node.op.name {
+  case "Not":
     guard x.type == .bool else { throw context.failure(.typeMismatch, expected: "BOOL", found: "\(x.type)") }
     return try x.map(context.memory) { (value: UInt8) in UInt8(value == 0 ? 1 : 0) }
+  case "IsNaN", "IsInf": return try classify(x, context)
+  default: break
   }
   switch x.type {
   case .f32: return try evaluateFloats(x, context)
   case .f64:
     let function = try doubleFunction(context)
     return try x.map(context.memory) { (value: Double) in function(value) }
-  case .i64: return try evaluateIntegers(x, Int64.self, context)
-  case .i32: return try evaluateIntegers(x, Int32.self, context)
-  default: throw context.failure(.typeMismatch, expected: "numbers", found: "\(x.type)")
+  default:
+    guard let element = x.type.integerElement else {
+      throw context.failure(.typeMismatch, expected: "numbers", found: "\(x.type)")
+    }
+    return try evaluateIntegers(x, element, context)
   }
 }
 
@@ -82,17 +94,39 @@ private func evaluateFloats(_ x: Tensor, _ context: EvaluationContext) throws ->
     let alpha = Tensor(floats: [context.node.float("alpha") ?? 1], extents: [])
     let gate = try x.combined(.multiply, with: alpha, extents: x.extents, memory).mapped(.sigmoid, memory)
     return try x.combined(.multiply, with: gate, extents: x.extents, memory)
-  default: throw context.failure(.unsupported, expected: "a known function", found: "\(context.node.op)")
+  default:
+    let function = try doubleFunction(context)
+    return try x.map(memory) { (value: Float) in Float(function(Double(value))) }
   }
 }
 
-private func evaluateIntegers<Element: TensorElement & FixedWidthInteger & SignedInteger>(
+private func evaluateIntegers<Element: IntegerElement>(
   _ x: Tensor, _ type: Element.Type, _ context: EvaluationContext
 ) throws -> Tensor {
+  func map(_ function: @Sendable (Element) -> Element) throws -> Tensor {
+    try x.map(context.memory, as: x.type, function)
+  }
   switch context.node.op.name {
-  case "Neg": return try x.map(context.memory) { (value: Element) in 0 &- value }
-  case "Abs": return try x.map(context.memory) { (value: Element) in value < 0 ? 0 &- value : value }
-  case "Relu": return try x.map(context.memory) { (value: Element) in value < 0 ? 0 : value }
+  case "Neg": return try map { 0 &- $0 }
+  case "Abs": return try map { $0 < 0 ? 0 &- $0 : $0 }
+  case "Sign": return try map { $0.signum() }
+  case "Relu": return try map { $0 < 0 ? 0 : $0 }
+  case "BitwiseNot": return try map { ~$0 }
+  default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
+  }
+}
+
+/// Which elements are NaN, or infinite.
+private func classify(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  let isNaN = context.node.op.name == "IsNaN"
+  let positive = context.node.integer("detect_positive", default: 1) != 0
+  let negative = context.node.integer("detect_negative", default: 1) != 0
+  @Sendable func test(_ value: Double) -> Bool {
+    isNaN ? value.isNaN : value.isInfinite && (value > 0 ? positive : negative)
+  }
+  switch x.type {
+  case .f32: return try x.map(context.memory) { (value: Float) in UInt8(test(Double(value)) ? 1 : 0) }
+  case .f64: return try x.map(context.memory) { (value: Double) in UInt8(test(value) ? 1 : 0) }
   default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
   }
 }
@@ -100,6 +134,7 @@ private func evaluateIntegers<Element: TensorElement & FixedWidthInteger & Signe
 /// The function in double precision, from the system's mathematical library.
 private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (Double) -> Double {
   let node = context.node
+  func number(_ name: String, _ value: Float) -> Double { Double(node.float(name) ?? value) }
   switch node.op.name {
   case "Neg": return { -$0 }
   case "Abs": return { abs($0) }
@@ -109,20 +144,50 @@ private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (D
   case "Reciprocal": return { 1 / $0 }
   case "Sin": return { sin($0) }
   case "Cos": return { cos($0) }
+  case "Tan": return { tan($0) }
+  case "Asin": return { asin($0) }
+  case "Acos": return { acos($0) }
+  case "Atan": return { atan($0) }
+  case "Sinh": return { sinh($0) }
+  case "Cosh": return { cosh($0) }
+  case "Asinh": return { asinh($0) }
+  case "Acosh": return { acosh($0) }
+  case "Atanh": return { atanh($0) }
   case "Erf": return { erf($0) }
   case "Tanh": return { tanh($0) }
   case "Sigmoid": return { 1 / (1 + exp(-$0)) }
   case "Relu": return { $0 < 0 ? 0 : $0 }
+  case "Sign": return { $0 > 0 ? 1 : $0 < 0 ? -1 : $0 }
+  case "Floor": return { $0.rounded(.down) }
+  case "Ceil": return { $0.rounded(.up) }
+  case "Round": return { $0.rounded(.toNearestOrEven) }
+  case "Softsign": return { $0 / (1 + abs($0)) }
   case "Softplus": return { max($0, 0) + log1p(exp(-abs($0))) }
   case "Mish": return { $0 * tanh(max($0, 0) + log1p(exp(-abs($0)))) }
   case "LeakyRelu":
-    let alpha = Double(node.float("alpha") ?? 0.01)
+    let alpha = number("alpha", 0.01)
     return { $0 < 0 ? alpha * $0 : $0 }
   case "Elu":
-    let alpha = Double(node.float("alpha") ?? 1)
+    let alpha = number("alpha", 1)
     return { $0 <= 0 ? alpha * expm1($0) : $0 }
+  case "Celu":
+    let alpha = number("alpha", 1)
+    return { max(0, $0) + min(0, alpha * expm1($0 / alpha)) }
+  case "Selu":
+    let (alpha, gamma) = (number("alpha", 1.67326319217681884765625), number("gamma", 1.05070102214813232421875))
+    return { gamma * ($0 <= 0 ? alpha * expm1($0) : $0) }
+  case "ThresholdedRelu":
+    let alpha = number("alpha", 1)
+    return { $0 > alpha ? $0 : 0 }
+  case "HardSigmoid":
+    let (alpha, beta) = (number("alpha", 0.2), number("beta", 0.5))
+    return { max(0, min(1, alpha * $0 + beta)) }
+  case "HardSwish": return { $0 * max(0, min(1, $0 / 6 + 0.5)) }
+  case "Shrink":
+    let (bias, bound) = (number("bias", 0), number("lambd", 0.5))
+    return { $0 < -bound ? $0 + bias : $0 > bound ? $0 - bias : 0 }
   case "Swish":
-    let alpha = Double(node.float("alpha") ?? 1)
+    let alpha = number("alpha", 1)
     return { $0 / (1 + exp(-alpha * $0)) }
   case "Gelu" where node.string("approximate") == "tanh":
     return { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }

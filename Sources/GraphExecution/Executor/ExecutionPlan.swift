@@ -21,6 +21,7 @@ struct ExecutionPlan: Sendable {
   let constants: [Tensor?]
   /// Whether constant matrices are packed; in double precision they are not.
   let packs: Bool
+  private let precision: ComputingPrecision
   /// The evaluator of each node.
   let evaluators: [Evaluator]
 
@@ -28,7 +29,7 @@ struct ExecutionPlan: Sendable {
   static let constantLimit = 4 << 20
 
   init(_ graph: Graph, memory: Memory) throws {
-    try graph.validate()
+    try graph.validateStructure()
     self.graph = graph
     var evaluators: [Evaluator] = []
     for node in graph.nodes {
@@ -40,8 +41,9 @@ struct ExecutionPlan: Sendable {
     }
     self.evaluators = evaluators
     constants = try Self.constants(of: graph, memory)
-    packs = memory.precision == .declared
-    steps = packs ? Self.join(graph) : graph.nodes.indices.map { Step(nodes: [$0]) }
+    packs = memory.precision != .double
+    self.precision = memory.precision
+    steps = packs ? Self.join(graph, precision) : graph.nodes.indices.map { Step(nodes: [$0]) }
   }
 
   /// Reads small initializers that are used otherwise than as the right-hand matrix of a product.
@@ -51,7 +53,7 @@ struct ExecutionPlan: Sendable {
     for node in graph.nodes {
       for (slot, input) in node.inputs.enumerated() {
         guard let input, let weight = graph[input].initializer else { continue }
-        if !isPackedOperand(node, slot, weight) { wanted[input.index] = true }
+        if !isPackedOperand(node, slot, weight, memory.precision) { wanted[input.index] = true }
       }
     }
     var constants: [Tensor?] = Array(repeating: nil, count: graph.values.count)
@@ -70,9 +72,16 @@ struct ExecutionPlan: Sendable {
   }
 
   /// Whether an operand is packed into panels and never read as it is.
-  static func isPackedOperand(_ node: Node, _ slot: Int, _ weight: Weight) -> Bool {
-    node.op == OperatorName("MatMul") && slot == 1 && weight.shape.rank == 2
-      && weight.type.computed(in: .declared) == .f32
+  static func isPackedOperand(
+    _ node: Node, _ slot: Int, _ weight: Weight, _ precision: ComputingPrecision
+  ) -> Bool {
+    (node.op == OperatorName("MatMul") || node.op == OperatorName("Gemm")) && slot == 1 && weight.shape.rank == 2
+      && weight.type.tracked(in: precision) == .f32 && weight.type.canBeCast(to: .f32)
+  }
+
+  /// The matrix `[depth, columns]` that a packed operand stands for.
+  static func matrix(of weight: Weight, in node: Node) -> Weight {
+    node.op == OperatorName("Gemm") && node.integer("transB", default: 0) != 0 ? weight.transposed() : weight
   }
 
   /// The weights that products pack, each once.
@@ -80,21 +89,22 @@ struct ExecutionPlan: Sendable {
     var seen: Set<StructuralIdentity> = []
     var result: [Weight] = []
     for node in graph.nodes where packs {
-      guard let id = node.input(1), let weight = graph[id].initializer, Self.isPackedOperand(node, 1, weight),
-        seen.insert(weight.structuralIdentity).inserted
+      guard let id = node.input(1), let stored = graph[id].initializer,
+        Self.isPackedOperand(node, 1, stored, precision)
       else { continue }
-      result.append(weight)
+      let weight = Self.matrix(of: stored, in: node)
+      if seen.insert(weight.structuralIdentity).inserted { result.append(weight) }
     }
     return result
   }
 
   /// Joins `MatMul → Add(bias) → activation` where nobody else reads what lies between.
-  private static func join(_ graph: Graph) -> [Step] {
+  private static func join(_ graph: Graph, _ precision: ComputingPrecision) -> [Step] {
     let uses = graph.uses
     let outputs = Set(graph.outputs)
     func onlyUse(_ node: Node) -> NodeSlot? {
       guard node.outputs.count == 1, let output = node.outputs[0], !outputs.contains(output),
-        let found = uses[output], found.count == 1
+        let found = uses[output], found.count == 1, graph.nodes[found[0].node].region == node.region
       else { return nil }
       return found[0]
     }
@@ -103,12 +113,14 @@ struct ExecutionPlan: Sendable {
     for (index, node) in graph.nodes.enumerated() where !joined.contains(index) {
       var step = Step(nodes: [index])
       defer { steps.append(step) }
-      guard let matrix = node.input(1), let weight = graph[matrix].initializer, isPackedOperand(node, 1, weight) else {
+      guard node.op == OperatorName("MatMul"), let matrix = node.input(1), let weight = graph[matrix].initializer,
+        isPackedOperand(node, 1, weight, precision)
+      else {
         continue
       }
       if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"),
         let other = graph.nodes[use.node].input(1 - use.slot), let bias = graph[other].initializer,
-        bias.shape.extents == [weight.shape[1]], bias.type.computed(in: .declared) == .f32, use.slot < 2
+        bias.shape.extents == [weight.shape[1]], bias.type.tracked(in: precision) == .f32, use.slot < 2
       {
         step.nodes.append(use.node)
         step.bias = other

@@ -28,6 +28,8 @@ struct GraphRun {
       guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 } ?? false }) else { continue }
       needed[index] = true
       for case let input? in node.inputs { readsLeft[input.index] += 1 }
+      // A condition is kept to the end of the run: it is read once for each node of its branch.
+      for region in graph.regions(around: node) { readsLeft[region.condition.index] += 1 }
     }
   }
 
@@ -44,6 +46,10 @@ struct GraphRun {
     let clock = ContinuousClock()
     for step in plan.steps {
       guard let last = step.nodes.last, needed[last] || step.nodes.contains(where: { needed[$0] }) else { continue }
+      if !graph.regions.isEmpty, try !isActive(graph.nodes[last]) {
+        for index in step.nodes where needed[index] { release(graph.nodes[index]) }
+        continue
+      }
       let start = timing.map { _ in clock.now }
       if step.nodes.count > 1, needed[last], !isInteriorWanted(step) {
         try evaluateJoined(step)
@@ -58,6 +64,26 @@ struct GraphRun {
       results[graph[id].name] = graph[id].initializer == nil ? values[id.index] : try constant(id)
     }
     return results
+  }
+
+  /// Whether all conditions around a node say that it runs.
+  private func isActive(_ node: Node) throws -> Bool {
+    for region in plan.graph.regions(around: node) {
+      guard let condition = try values[region.condition.index] ?? optionalConstant(region.condition) else {
+        return false
+      }
+      guard condition.type == .bool, condition.elementCount == 1 else {
+        throw GraphError(
+          .typeMismatch, subject: .value(plan.graph[region.condition].name), expected: "one BOOL as a condition",
+          found: "\(condition.type)\(condition.extents)")
+      }
+      if condition.truths()[0] != region.runsWhen { return false }
+    }
+    return true
+  }
+
+  private func optionalConstant(_ id: ValueID) throws -> Tensor? {
+    plan.graph[id].initializer == nil ? nil : try constant(id)
   }
 
   private func isInteriorWanted(_ step: ExecutionPlan.Step) -> Bool {
@@ -84,14 +110,16 @@ struct GraphRun {
         continue
       }
       let weight = plan.graph[input].initializer
-      if let weight, plan.packs, ExecutionPlan.isPackedOperand(node, slot, weight) {
+      if let weight, plan.packs, ExecutionPlan.isPackedOperand(node, slot, weight, memory.precision) {
         operands.append(.weight(weight))
       } else if let tensor = values[input.index] {
         operands.append(.tensor(tensor))
       } else if let weight {
         operands.append(.weight(weight))
-      } else {
+      } else if plan.graph.regions.isEmpty || node.op != OperatorName("If") {
         throw GraphError(.illFormed, subject: .value(plan.graph[input].name), expected: "a value", found: "none")
+      } else {
+        operands.append(nil)
       }
     }
     return EvaluationContext(node: node, operands: operands, graph: plan.graph, memory: memory, matrices: matrices)
@@ -102,7 +130,8 @@ struct GraphRun {
     let context = try context(node)
     let results: [Tensor]
     do {
-      results = try plan.evaluators[index](context)
+      let exact = try plan.evaluators[index](context)
+      results = memory.precision == .rounded ? try ResultTypes.rounded(exact, of: context) : exact
     } catch let error as GraphError where error.subject == nil {
       throw GraphError(
         error.code, subject: .node(node.name), expected: error.expected, found: error.found, remedy: error.remedy)
@@ -144,5 +173,18 @@ struct GraphRun {
       readsLeft[output.index] -= 1
       if readsLeft[output.index] == 0 { values[output.index] = nil }
     }
+  }
+}
+
+extension Graph {
+  /// The branches around a node, innermost first.
+  fileprivate func regions(around node: Node) -> [Region] {
+    var result: [Region] = []
+    var next = node.region
+    while let index = next, regions.indices.contains(index), result.count < regions.count {
+      result.append(regions[index])
+      next = regions[index].parent
+    }
+    return result
   }
 }

@@ -42,7 +42,7 @@ extension Graph {
 
   private func check(
     _ tensor: Tensor, of value: Value, _ symbols: inout [String: (extent: Int, input: String)], _ memory: Memory
-  ) throws(GraphError) -> Tensor {
+  ) throws -> Tensor {
     guard let type = value.type else { return tensor }
     var result = tensor
     if type.element == .i64, tensor.type == .i32 {
@@ -53,6 +53,7 @@ extension Graph {
       throw GraphError(
         .typeMismatch, subject: .value(value.name), expected: "\(type.element)", found: "\(tensor.type)")
     }
+    if let tracked = type.element.tracked(in: memory.precision) { result = try result.rounded(to: tracked, memory) }
     guard let shape = type.shape else { return result }
     guard shape.count == tensor.rank else { throw mismatch(value, tensor, "\(type)") }
     for (axis, size) in shape.enumerated() {
@@ -75,6 +76,7 @@ extension Graph {
   private func derive(
     _ id: ValueID, _ rule: DerivedInput, _ sizes: [String: Int], _ bound: [ValueID: Tensor], _ memory: Memory
   ) throws -> Tensor {
+    if case .content(let weight) = rule { return try Tensor(reading: weight, memory: memory) }
     let shape = self[id].type?.shape
     var extents = shape?.compactMap { $0.evaluated(sizes) } ?? []
     if shape == nil || extents.count != shape?.count {
@@ -91,17 +93,20 @@ extension Graph {
     let last = max(extents.last ?? 1, 1)
     func number(_ index: Int) -> Int {
       switch rule {
-      case .zeros: 0
+      case .zeros, .content: 0
       case .ones: 1
       case .ascending: index % last
       }
     }
     switch type {
-    case .i64: for index in 0..<count { result.written(Int64.self)[index] = Int64(number(index)) }
-    case .i32: for index in 0..<count { result.written(Int32.self)[index] = Int32(truncatingIfNeeded: number(index)) }
     case .f32: for index in 0..<count { result.written(Float.self)[index] = Float(number(index)) }
     case .f64: for index in 0..<count { result.written(Double.self)[index] = Double(number(index)) }
-    default: for index in 0..<count { result.written(UInt8.self)[index] = number(index) == 0 ? 0 : 1 }
+    case .bool: for index in 0..<count { result.written(UInt8.self)[index] = number(index) == 0 ? 0 : 1 }
+    default:
+      func fill<Element: IntegerElement>(_ element: Element.Type) {
+        for index in 0..<count { result.written(element)[index] = Element(truncatingIfNeeded: number(index)) }
+      }
+      if let element = type.integerElement { fill(element) }
     }
     return result
   }

@@ -18,7 +18,9 @@ struct Memory: Sendable {
   /// A dense tensor whose content is undefined.
   ///
   /// - Throws: `tooLarge` when it would take more than the machine's memory.
-  func tensor(_ type: ElementType, _ extents: [Int]) throws(GraphError) -> Tensor {
+  func tensor(
+    _ type: ElementType, _ extents: [Int], as declared: ElementType? = nil
+  ) throws(GraphError) -> Tensor {
     var bytes = type.computedByteCount
     for extent in extents {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
@@ -27,7 +29,7 @@ struct Memory: Sendable {
     }
     guard bytes <= Self.limit else { throw tooLarge(type, extents) }
     return Tensor(
-      type: type, extents: extents, strides: rowMajorStrides(extents), offset: 0,
+      type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,
       buffer: TensorBuffer(byteCount: bytes, from: buffers))
   }
 
@@ -36,7 +38,7 @@ struct Memory: Sendable {
   }
 
   /// The bytes of memory of this machine.
-  private static let limit: Int = {
+  static let limit: Int = {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let size = sysconf(Int32(_SC_PAGESIZE))
     return pages > 0 && size > 0 ? pages * size : 1 << 34
@@ -46,15 +48,21 @@ struct Memory: Sendable {
 extension Tensor {
   /// The first element of a tensor that is being made.
   func written<Element: TensorElement>(_ type: Element.Type) -> UnsafeMutablePointer<Element> {
-    precondition(Element.elementType == self.type, "elements are written as what they are")
+    precondition(Element.represents(self.type), "elements are written as what they are")
     return buffer.base.assumingMemoryBound(to: Element.self) + offset
+  }
+
+  /// The first element of a tensor that is being made, as bits.
+  func writtenBits<Bits: FixedWidthInteger>(_ type: Bits.Type) -> UnsafeMutablePointer<Bits> {
+    precondition(MemoryLayout<Bits>.size == self.type.computedByteCount, "bits are as wide as elements")
+    return buffer.base.assumingMemoryBound(to: Bits.self) + offset
   }
 
   /// The same elements, dense and row-major; the tensor itself when they lie so already.
   func contiguous(_ memory: Memory? = nil) -> Tensor {
     if isContiguous { return self }
     let dense = Tensor(
-      type: type, extents: extents, strides: rowMajorStrides(extents), offset: 0,
+      type: type, declared: declaredType, extents: extents, strides: rowMajorStrides(extents), offset: 0,
       buffer: TensorBuffer(byteCount: elementCount * type.computedByteCount, from: memory?.buffers))
     copyElements(of: self, to: dense, memory?.pool)
     return dense
@@ -63,23 +71,22 @@ extension Tensor {
 
 /// Copies the elements of a tensor to a view of another with equal extents.
 func copyElements(of source: Tensor, to target: Tensor, _ pool: ThreadPool?) {
-  switch source.type {
-  case .f32: copyElements(Float.self, source, target, pool)
-  case .f64: copyElements(Double.self, source, target, pool)
-  case .i64: copyElements(Int64.self, source, target, pool)
-  case .i32: copyElements(Int32.self, source, target, pool)
-  default: copyElements(UInt8.self, source, target, pool)
+  switch source.type.computedByteCount {
+  case 1: copyElements(UInt8.self, source, target, pool)
+  case 2: copyElements(UInt16.self, source, target, pool)
+  case 4: copyElements(UInt32.self, source, target, pool)
+  default: copyElements(UInt64.self, source, target, pool)
   }
 }
 
-private func copyElements<Element: TensorElement>(
-  _ type: Element.Type, _ source: Tensor, _ target: Tensor, _ pool: ThreadPool?
+private func copyElements<Bits: FixedWidthInteger & BitwiseCopyable & Sendable>(
+  _ type: Bits.Type, _ source: Tensor, _ target: Tensor, _ pool: ThreadPool?
 ) {
   if source.extents.contains(0) { return }
   let nest = LoopNest(source.extents, [source.strides, target.strides])
   let (count, strides) = nest.inner
-  nonisolated(unsafe) let from = source.pointer(type)
-  nonisolated(unsafe) let to = target.written(type)
+  nonisolated(unsafe) let from = source.bits(type)
+  nonisolated(unsafe) let to = target.writtenBits(type)
   forEachStep(nest.outerCount(above: 1), size: count, pool) { step in
     let x = from + nest.offset(0, at: step, above: 1)
     let y = to + nest.offset(1, at: step, above: 1)

@@ -14,7 +14,14 @@ extension Tensor {
   }
 
   func view(_ extents: [Int], strides: [Int], offset: Int? = nil) -> Tensor {
-    Tensor(type: type, extents: extents, strides: strides, offset: offset ?? self.offset, buffer: buffer)
+    Tensor(
+      type: type, declared: declaredType, extents: extents, strides: strides, offset: offset ?? self.offset,
+      buffer: buffer)
+  }
+
+  /// The same elements, said to be of a type that the memory can hold.
+  func declared(_ type: ElementType) -> Tensor {
+    Tensor(type: self.type, declared: type, extents: extents, strides: strides, offset: offset, buffer: buffer)
   }
 
   /// Axis `i` of the result is axis `permutation[i]`.
@@ -30,6 +37,25 @@ extension Tensor {
     extents[axis] = count
     strides[axis] *= step
     return view(extents, strides: strides, offset: offset + shift)
+  }
+
+  /// Some positions of an axis, in the order given, as a tensor of its own.
+  ///
+  /// - Precondition: the axis exists and every position lies in it.
+  public func selecting(_ positions: [Int], axis: Int) -> Tensor {
+    precondition(extents.indices.contains(axis), "the axis exists")
+    let extent = extents[axis]
+    precondition(positions.allSatisfy { (0..<extent).contains($0) }, "positions lie in the axis")
+    var chosen = extents
+    chosen[axis] = positions.count
+    let result = Tensor(
+      type: type, extents: chosen, strides: rowMajorStrides(chosen), offset: 0,
+      buffer: TensorBuffer(byteCount: chosen.reduce(type.computedByteCount, *)))
+    for (place, position) in positions.enumerated() {
+      copyElements(
+        of: sliced(axis: axis, start: position, count: 1), to: result.sliced(axis: axis, start: place, count: 1), nil)
+    }
+    return result
   }
 
   /// The tensor with axes of extent 1 repeated, right-aligned; the caller has checked that it fits.

@@ -14,10 +14,15 @@ extension Tensor {
   }
 
   init(reading weight: Weight, memory: Memory) throws {
-    guard let type = weight.type.computed(in: memory.precision), weight.type.canBeCast(to: type) else {
+    guard let type = weight.type.computed(in: memory.precision), weight.type != .string else {
       throw GraphError(.unsupported, expected: "an element type that graphs compute with", found: "\(weight.type)")
     }
-    let result = try memory.tensor(type, weight.shape.extents)
+    let declared = weight.type.tracked(in: memory.precision)
+    guard weight.type.canBeCast(to: type) else {
+      self = try Self.unpacked(weight, type).declared(declared ?? type)
+      return
+    }
+    let result = try memory.tensor(type, weight.shape.extents, as: declared)
     let source = weight.cast(to: type)
     let size = type.computedByteCount
     let total = weight.shape.elementCount
@@ -36,6 +41,32 @@ extension Tensor {
     }
     try failure.check()
     self = result
+  }
+}
+
+extension Tensor {
+  /// Elements of less than a byte, each in its own.
+  private static func unpacked(_ weight: Weight, _ type: ElementType) throws -> Tensor {
+    let bytes = try weight.bytes()
+    let count = weight.shape.elementCount
+    let bits = weight.type.bitCount
+    guard bits < 8, count <= bytes.count * 8 / bits else {
+      throw GraphError(.unsupported, expected: "an element type that graphs compute with", found: "\(weight.type)")
+    }
+    return decoded(codes(bytes, count: count, bits: bits), weight.type, type, weight.shape.extents)
+  }
+}
+
+extension NarrowRounding {
+  /// The number of a code of 4 or 6 bits: all codes are numbers.
+  static func value(of code: Int, _ type: ElementType) -> Float {
+    guard let format = NarrowRounding(type) else { return .nan }
+    let magnitude = code & ((1 << (type.bitCount - 1)) - 1)
+    let (exponent, fraction) = (magnitude >> format.fractionBits, magnitude & ((1 << format.fractionBits) - 1))
+    let step = Float(sign: .plus, exponent: format.leastExponent - format.fractionBits, significand: 1)
+    let whole = exponent == 0 ? fraction : fraction + 1 << format.fractionBits
+    let value = Float(whole) * Float(sign: .plus, exponent: max(exponent - 1, 0), significand: 1) * step
+    return magnitude == code ? value : -value
   }
 }
 

@@ -4,14 +4,16 @@ import TensorStorage
 /// A tensor in memory: elements of one type, and where each of them lies.
 ///
 /// Several tensors may look at the same memory: transposing, cutting and most reshaping only change how it is walked. A tensor
-/// never changes. Element types are F32, F64, I64, I32 and BOOL.
+/// never changes. Elements are in memory as F32, F64, integers of 8 to 64 bits, or BOOL; narrower types are held in these.
 ///
 ///     let ids = Tensor(integers: [101, 2023, 102], extents: [1, 3])
 ///     let result = try executor.run(inputs: ["input_ids": ids])
 ///     let state = result["last_hidden_state"]?.floats()
 public struct Tensor: Sendable {
-  /// The type of the elements.
+  /// The type that the elements have in memory.
   public let type: ElementType
+  /// The type that the graph gives the elements: for F16 in F32 the numbers are such as F16 holds; otherwise `type` itself.
+  public let declaredType: ElementType
   /// The extent of each axis, outermost first.
   public let extents: [Int]
   /// Elements from one position of each axis to the next.
@@ -20,8 +22,11 @@ public struct Tensor: Sendable {
   let offset: Int
   let buffer: TensorBuffer
 
-  init(type: ElementType, extents: [Int], strides: [Int], offset: Int, buffer: TensorBuffer) {
+  init(
+    type: ElementType, declared: ElementType? = nil, extents: [Int], strides: [Int], offset: Int, buffer: TensorBuffer
+  ) {
     self.type = type
+    declaredType = declared ?? type
     self.extents = extents
     self.strides = strides
     self.offset = offset
@@ -61,7 +66,14 @@ public struct Tensor: Sendable {
     self.init(elements: values.map { UInt8($0 ? 1 : 0) }, extents: extents)
   }
 
-  init<Element: TensorElement>(elements values: [Element], extents: [Int]) {
+  /// A STRING tensor, row-major.
+  ///
+  /// - Precondition: there are as many values as the extents say.
+  public init(strings values: [[UInt8]], extents: [Int]) {
+    self.init(elements: values.map(StringTable.number(of:)), extents: extents, as: .string)
+  }
+
+  init<Element: TensorElement>(elements values: [Element], extents: [Int], as type: ElementType? = nil) {
     precondition(extents.allSatisfy { $0 >= 0 }, "extents are never negative")
     precondition(extents.reduce(1, *) == values.count, "a tensor has as many elements as its extents say")
     let size = MemoryLayout<Element>.stride
@@ -70,46 +82,50 @@ public struct Tensor: Sendable {
       if let base = bytes.baseAddress { buffer.base.copyMemory(from: base, byteCount: bytes.count) }
     }
     self.init(
-      type: Element.elementType, extents: extents, strides: rowMajorStrides(extents), offset: 0, buffer: buffer)
+      type: type ?? Element.elementType, extents: extents, strides: rowMajorStrides(extents), offset: 0, buffer: buffer)
   }
 
   /// The elements of a F32 tensor, row-major; other types are converted, truth values to 0 and 1.
   ///
   /// - Complexity: O(number of elements).
-  public func floats() -> [Float] {
-    switch type {
-    case .f32: elements(Float.self)
-    case .f64: elements(Double.self).map { Float($0) }
-    case .i64: elements(Int64.self).map { Float($0) }
-    case .i32: elements(Int32.self).map { Float($0) }
-    default: elements(UInt8.self).map { Float($0) }
-    }
-  }
+  public func floats() -> [Float] { type == .f32 ? elements(Float.self) : numbers() }
 
   /// The elements as double-precision numbers, row-major.
   ///
   /// - Complexity: O(number of elements).
-  public func doubles() -> [Double] {
+  public func doubles() -> [Double] { type == .f64 ? elements(Double.self) : numbers() }
+
+  private func numbers<Number: BinaryFloatingPoint>() -> [Number] {
+    func wholes<Element: IntegerElement>(_ element: Element.Type) -> [Number] { elements(element).map { Number($0) } }
     switch type {
-    case .f32: elements(Float.self).map { Double($0) }
-    case .f64: elements(Double.self)
-    case .i64: elements(Int64.self).map { Double($0) }
-    case .i32: elements(Int32.self).map { Double($0) }
-    default: elements(UInt8.self).map { Double($0) }
+    case .f32: return elements(Float.self).map { Number($0) }
+    case .f64: return elements(Double.self).map { Number($0) }
+    default:
+      let element = type.wholeElement
+      return wholes(element)
     }
   }
 
-  /// The elements of a tensor of integers or truth values, row-major.
+  /// The elements of a tensor of integers or truth values, row-major; numbers from 2^63 on wrap around.
   ///
-  /// - Precondition: the elements are no floating-point numbers.
+  /// - Precondition: the elements are integers or truth values.
   /// - Complexity: O(number of elements).
   public func integers() -> [Int64] {
-    switch type {
-    case .i64: elements(Int64.self)
-    case .i32: elements(Int32.self).map { Int64($0) }
-    case .bool: elements(UInt8.self).map { Int64($0) }
-    default: preconditionFailure("floating-point numbers are not read as integers")
+    func wholes<Element: IntegerElement>(_ element: Element.Type) -> [Int64] {
+      elements(element).map { Int64(truncatingIfNeeded: $0) }
     }
+    if type == .i64 { return elements(Int64.self) }
+    precondition(!type.isFloatingPoint && type != .string, "only integers are read as such")
+    let element = type.wholeElement
+    return wholes(element)
+  }
+
+  /// The elements of a tensor of strings, row-major, as bytes.
+  ///
+  /// - Precondition: the element type is STRING.
+  public func strings() -> [[UInt8]] {
+    precondition(type == .string, "only strings are read as such")
+    return elements(Int64.self).map(StringTable.string)
   }
 
   /// The elements of a tensor of truth values, row-major.
@@ -135,8 +151,14 @@ public struct Tensor: Sendable {
 
   /// The first element. The caller keeps the tensor alive.
   func pointer<Element: TensorElement>(_ type: Element.Type) -> UnsafePointer<Element> {
-    precondition(Element.elementType == self.type, "elements are read as what they are")
+    precondition(Element.represents(self.type), "elements are read as what they are")
     return UnsafePointer(buffer.base.assumingMemoryBound(to: Element.self) + offset)
+  }
+
+  /// The first element as bits, for evaluators that only move elements.
+  func bits<Bits: FixedWidthInteger>(_ type: Bits.Type) -> UnsafePointer<Bits> {
+    precondition(MemoryLayout<Bits>.size == self.type.computedByteCount, "bits are as wide as elements")
+    return UnsafePointer(buffer.base.assumingMemoryBound(to: Bits.self) + offset)
   }
 
   func elements<Element: TensorElement>(_ type: Element.Type) -> [Element] {

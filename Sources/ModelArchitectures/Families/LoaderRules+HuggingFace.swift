@@ -25,7 +25,23 @@ extension LoaderRules {
   }
 }
 
+extension LoaderRules {
+  /// What is accepted of a model that is written as ONNX: every shape lies in the graph, so nothing has to agree.
+  public static var onnx: LoaderRules {
+    LoaderRules([
+      LoaderRule(loader: "onnxruntime", opens: true, heads: .perLayer, feedForward: .perLayer),
+      .notONNX("transformers-4", "safetensors"), .notONNX("transformers-5", "safetensors"),
+      .notONNX("llama.cpp", "GGUF"), .notONNX("vllm", "safetensors"),
+    ])
+  }
+}
+
 extension LoaderRule {
+  /// A loader that reads another format.
+  fileprivate static func notONNX(_ loader: String, _ format: String) -> LoaderRule {
+    LoaderRule(loader: loader, opens: false, heads: .perLayer, feedForward: .perLayer, remark: "reads \(format), not ONNX")
+  }
+
   /// llama.cpp, which reads GGUF.
   static func llamaCpp(heads: CountCapability, feedForward: CountCapability) -> LoaderRule {
     LoaderRule(
@@ -37,7 +53,7 @@ extension LoaderRule {
   static var onnxRuntime: LoaderRule {
     LoaderRule(
       loader: "onnxruntime", opens: false, heads: .perLayer, feedForward: .perLayer,
-      remark: "reads ONNX only, which Pollard does not write yet")
+      remark: "reads ONNX only; --to onnx writes it")
   }
 }
 

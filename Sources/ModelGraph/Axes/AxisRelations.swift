@@ -24,7 +24,7 @@ public struct AxisRelations: Sendable {
     for id in graph.inputs { pinAll(id, .graphInput) }
     for id in graph.outputs {
       pinAll(id, .graphOutput)
-      pinOrigins(inference.integers[id] ?? [], Pin(.graphOutput, node: nil))
+      pinOrigins(inference.integers[id] ?? [], Pin(.sizeAsValue, node: nil))
     }
   }
 
@@ -32,6 +32,12 @@ public struct AxisRelations: Sendable {
   public func axes(of slot: NodeSlot, in graph: Graph) -> [Axis]? {
     if let axes = operandAxes[slot] { return axes }
     return graph.nodes[slot.node].input(slot.slot).flatMap { valueAxes[$0] }
+  }
+
+  /// States that two uses of one initializer are cut alike.
+  public mutating func tie(_ first: NodeSlot, _ second: NodeSlot) {
+    guard let a = operandAxes[first], let b = operandAxes[second], a.count == b.count else { return }
+    for (x, y) in zip(a, b) { table.unify(x, y, node: first.node) }
   }
 
   private mutating func makeAxes(_ id: ValueID, in graph: Graph) {
@@ -80,6 +86,7 @@ public struct AxisRelations: Sendable {
     op.relate(&rule)
     table = rule.table
     contractions += rule.contractions
+    pinOrigins(rule.reliedOn, Pin(.sizeAsValue, node: index))
     for (slot, axes) in inputs.enumerated() where !op.shapeOperands.contains(slot) {
       pinUnclaimed(axes, rule.claimed, index) { .input(slot, $0) }
     }

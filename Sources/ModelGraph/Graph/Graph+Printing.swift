@@ -49,6 +49,9 @@ extension Attribute {
     case .float(let value): "\(value)"
     case .floats(let values): "\(values)"
     case .string(let value): "\"\(escapedForTerminal(value))\""
+    case .strings(let values): "[" + values.map { "\"\(escapedForTerminal($0))\"" }.joined(separator: ", ") + "]"
+    case .tensor(let value): "\(value.type)\(value.shape)"
+    case .opaque: "…"
     }
   }
 }

@@ -18,6 +18,8 @@ public struct Graph: Sendable {
   public internal(set) var outputs: [ValueID] = []
   /// Values worth looking at between inputs and outputs, such as the hidden state after each layer, by name: `hidden_states.3`.
   public internal(set) var taps: [Tap] = []
+  /// The branches of conditionals, outer ones before those within them.
+  public internal(set) var regions: [Region] = []
   /// Inputs that the caller may leave out, with the rule that fills them.
   public internal(set) var derivedInputs: [ValueID: DerivedInput] = [:]
 
@@ -82,8 +84,34 @@ public struct Graph: Sendable {
   /// Names a value in between for comparison and for `--all-layers`.
   public mutating func addTap(_ name: String, _ value: ValueID) { taps.append(Tap(name: name, value: value)) }
 
+  /// Adds a branch and gives its number.
+  public mutating func addRegion(_ region: Region) -> Int {
+    regions.append(region)
+    return regions.count - 1
+  }
+
   /// Replaces the nodes, as a pass does.
   public mutating func replaceNodes(_ nodes: [Node]) { self.nodes = nodes }
+}
+
+/// A branch of a conditional, whose nodes stand in the graph's one list of nodes before the `If` that selects among results.
+///
+/// A conditional with n results is a node `If` with operands `[condition, then 1 … then n, else 1 … else n]` and n results. The nodes of its
+/// branches are marked with their region and run only where the condition says so; they see every value before them.
+public struct Region: Sendable, Hashable {
+  /// The truth value that decides.
+  public var condition: ValueID
+  /// The truth of the condition under which the nodes run.
+  public var runsWhen: Bool
+  /// The region around it; nil at the top.
+  public var parent: Int?
+
+  /// Creates a branch.
+  public init(condition: ValueID, runsWhen: Bool, parent: Int? = nil) {
+    self.condition = condition
+    self.runsWhen = runsWhen
+    self.parent = parent
+  }
 }
 
 /// A named value between inputs and outputs.
@@ -122,4 +150,6 @@ public enum DerivedInput: Sendable, Hashable {
   case ones
   /// 0, 1, 2 … along the last axis, as positions are.
   case ascending
+  /// A content of its own, as ONNX gives an input that is an initializer too.
+  case content(Weight)
 }

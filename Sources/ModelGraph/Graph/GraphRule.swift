@@ -79,3 +79,12 @@ extension Graph {
     for rule in Self.rules { if let violation = rule.violation(self) { throw violation } }
   }
 }
+
+extension Graph {
+  /// Checks the rules about names and providers only: what an executor needs, which sees the true extents itself.
+  ///
+  /// - Throws: the first violation.
+  public func validateStructure() throws(GraphError) {
+    for rule in Self.rules.prefix(3) { if let violation = rule.violation(self) { throw violation } }
+  }
+}

@@ -1,3 +1,5 @@
+import TensorStorage
+
 /// An attribute of a node: a value fixed when the graph is written.
 public enum Attribute: Sendable, Hashable {
   /// A 64-bit integer.
@@ -10,6 +12,12 @@ public enum Attribute: Sendable, Hashable {
   case floats([Float])
   /// A byte string, usually text.
   case string(String)
+  /// A list of byte strings.
+  case strings([String])
+  /// A tensor.
+  case tensor(Weight)
+  /// A payload that the program does not interpret, such as the body of a loop; kept for writing.
+  case opaque(Weight)
 }
 
 /// The name of an operator within its domain; the empty domain is `ai.onnx`.
@@ -43,11 +51,21 @@ public struct Node: Sendable {
   public var attributes: [String: Attribute]
   /// The place in the model the node belongs to, such as `encoder.layer.3.attention`; a label, never used for correctness.
   public var scope: String
+  /// The version of the operator set by which the node is read; definitions differ in form (axes as an attribute or as an operand) and
+  /// sometimes in meaning (Softmax before 13).
+  public var version: Int
+  /// The branch the node belongs to, as an index into `Graph.regions`; nil when it always runs.
+  public var region: Int?
+  /// The number that the reader of a file gave the node, so that a writer finds what it was read from; nil for a node made here.
+  public var source: Int?
+
+  /// The newest version of ONNX's own operator set that the program describes.
+  public static let currentVersion = 28
 
   /// Creates a node.
   public init(
     _ op: OperatorName, name: String, inputs: [ValueID?], outputs: [ValueID?], attributes: [String: Attribute] = [:],
-    scope: String = ""
+    scope: String = "", version: Int = Node.currentVersion, region: Int? = nil, source: Int? = nil
   ) {
     self.op = op
     self.name = name
@@ -55,6 +73,9 @@ public struct Node: Sendable {
     self.outputs = outputs
     self.attributes = attributes
     self.scope = scope
+    self.version = version
+    self.region = region
+    self.source = source
   }
 
   /// The operand of a slot, or nil when it is left out.
@@ -75,6 +96,12 @@ public struct Node: Sendable {
   /// A list-of-integers attribute, or nil when it is left out.
   public func integers(_ name: String) -> [Int]? {
     if case .integers(let found)? = attributes[name] { return found }
+    return nil
+  }
+
+  /// A list-of-floats attribute, or nil when it is left out.
+  public func floats(_ name: String) -> [Float]? {
+    if case .floats(let found)? = attributes[name] { return found }
     return nil
   }
 

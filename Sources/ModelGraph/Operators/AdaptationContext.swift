@@ -19,6 +19,7 @@ public struct AdaptationContext {
   /// The positions kept along an operand's axis, nil when all are.
   public let keptPositions: (_ slot: Int, _ axis: Int) -> [Int]?
   package private(set) var replacements: [Int: [Int]] = [:]
+  package private(set) var mixedReplacements: [Int: [OperandElement]] = [:]
 
   package init(
     node: Node, oldInputs: [[Size]?], newInputs: [[Size]?], oldOutputs: [[Size]?], newOutputs: [[Size]?],
@@ -36,6 +37,12 @@ public struct AdaptationContext {
   /// Replaces a shape operand by constants at this use.
   public mutating func replaceOperand(_ slot: Int, with values: [Int]) { replacements[slot] = values }
 
+  /// Replaces a shape operand at this use by numbers mixed with elements of the operand that stands there now.
+  public mutating func replaceOperand(_ slot: Int, withElements elements: [OperandElement]) {
+    let numbers = elements.compactMap { if case .number(let value) = $0 { value } else { nil } }
+    if numbers.count == elements.count { replacements[slot] = numbers } else { mixedReplacements[slot] = elements }
+  }
+
   /// Sets an attribute.
   public mutating func setAttribute(_ name: String, _ value: Attribute) { node.attributes[name] = value }
 
@@ -46,6 +53,14 @@ public struct AdaptationContext {
   public func failure(_ what: String) -> CompactionError {
     CompactionError(.notExpressible, subject: .node(node.name), found: what)
   }
+}
+
+/// One element of a shape operand that replaces another.
+public enum OperandElement: Sendable, Hashable {
+  /// A number.
+  case number(Int)
+  /// The element at an index of the operand before, computed when the model runs.
+  case original(Int)
 }
 
 extension DiagnosticCode where Domain == CompactionDomain {

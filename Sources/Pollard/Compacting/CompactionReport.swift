@@ -22,9 +22,12 @@ public struct CompactionReport: Report {
   public var carrier: String?
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
+  /// Things worth knowing, in sentences.
+  public var notes: [String] = []
   /// The verification, when it was asked for.
   public var verification: Verification?
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     var object: JSONObject = [
       "schema": reportSchema,
@@ -41,7 +44,7 @@ public struct CompactionReport: Report {
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
-      "left_behind": .array(leftBehind.map { JSONValue($0) }),
+      "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let verification { object.set("verification", to: verification.json) }
     return .object(object)
@@ -68,6 +71,7 @@ public struct CompactionReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     var lines: [String] = []
     if isCopy {
@@ -85,6 +89,7 @@ public struct CompactionReport: Report {
     for file in leftBehind {
       lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights")
     }
+    lines += notes.map { "  note: " + escapedForTerminal($0) }
     if let verification { lines += ["", verification.text] }
     if let output { lines += ["", "wrote \(escapedForTerminal(output))"] }
     return lines.joined(separator: "\n")

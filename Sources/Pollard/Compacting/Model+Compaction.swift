@@ -1,9 +1,7 @@
-import CheckpointFormats
 import GraphCompaction
 import ModelArchitectures
 import ModelGraph
 import PollardBase
-import TensorStorage
 
 extension Model {
   /// What carrying out a plan would give; nothing is written.
@@ -11,9 +9,9 @@ extension Model {
   /// - Throws: `CompactionError` when the plan is not of this model.
   public func preview(_ plan: CompactionPlan) throws -> CompactionReport { try compaction(plan).report(output: nil) }
 
-  /// Carries out a plan: writes the smaller model as a whole directory, published by one rename.
+  /// Carries out a plan: writes the smaller model whole, published by renaming.
   ///
-  /// With `options.verifies`, the finished directory is verified first and not published when it is not equal; the report says so.
+  /// With `options.verifies`, the finished output is verified first and not published when it is not equal; the report says so.
   ///
   /// - Throws: `CompactionError` when the plan is not of this model, `FormatError` from reading or writing; nothing is left behind then.
   @discardableResult
@@ -23,31 +21,18 @@ extension Model {
     masks: MaskSource? = nil, progress: ((String) -> Void)? = nil
   ) throws -> CompactionReport {
     let result = try compaction(plan)
-    var inputs = [folder.checkpoint.location.folder]
+    var inputs = inputPaths
     if case .file(let path)? = masks { inputs.append(path) }
-    let directory = try AtomicDirectory(path: output, replacing: options.replacing, inputs: inputs)
-    let isCopy = plan.changesNothing && imported.prunePairs.isEmpty && options.maxShardSize == nil
-    let writer = CheckpointWriter(
-      source: folder.checkpoint, tensors: result.exported.tensors.map { ($0.name, $0.weight) },
-      configuration: configurationBytes(result.exported.config),
-      extraFiles: isCopy
-        ? []
-        : [
-          (
-            receiptFileName,
-            Receipt.text(
-              plan, parameters: (imported.parameterCount, result.parametersAfter), modelType: imported.modelType)
-          )
-        ], options: options)
-    let written = isCopy ? try writer.copyWeights(to: directory) : try writer.write(to: directory, pool: pool)
+    let staged = try stage(result, to: output, inputs: inputs, options: options, pool: pool)
     var report = result.report(output: output)
-    report.isCopy = isCopy
-    report.bytes.after = written.weightBytes
-    report.leftBehind = written.leftBehind
+    report.isCopy = report.isCopy && options.maxShardSize == nil
+    report.bytes.after = staged.weightBytes
+    report.leftBehind = staged.leftBehind
+    report.notes += staged.notes
     if options.verifies {
       progress?("verifying before publishing")
       let verification = try verify(
-        original: self, compacted: Model(at: directory.temporary, allowingRagged: true), masks: masks,
+        original: self, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
         options: VerificationOptions(), pool: pool)
       report.verification = verification
       guard verification.equal else {
@@ -55,7 +40,7 @@ extension Model {
         return report
       }
     }
-    try directory.commit()
+    try staged.commit()
     return report
   }
 
@@ -63,40 +48,23 @@ extension Model {
   struct Compaction {
     var model: Model
     var plan: CompactionPlan
+    var graph: Graph
     var layers: [LayerSummary]
-    var exported: ExportedModel
-
-    /// Parameters of the smaller model.
-    var parametersAfter: Int {
-      var sizes: [String: Int] = [:]
-      for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
-      var total = model.imported.parameterCount
-      for binding in model.imported.bindings {
-        guard let after = sizes[binding.tensor] else { continue }
-        total += after - binding.storedShape.elementCount
-      }
-      return total
-    }
+    var reduced: ReducedModel
 
     func report(output: String?) -> CompactionReport {
-      let before = model.folder.checkpoint.files.reduce(0) { $0 + $1.source.size }
-      let bytes = exported.tensors.reduce(0) { $0 + $1.weight.byteCount }
-      return CompactionReport(
-        output: output, parameters: (model.imported.parameterCount, parametersAfter), bytes: (before, bytes),
-        plan: plan,
-        layers: layers, layersBefore: model.layers, isCopy: plan.changesNothing && model.imported.prunePairs.isEmpty,
-        carrier: plan.target?.carrier)
+      CompactionReport(
+        output: output, parameters: (model.parameterCount, reduced.parameterCount),
+        bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
+        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier)
     }
   }
 
   func compaction(_ plan: CompactionPlan) throws -> Compaction {
-    let graph = try plan.apply(to: DimensionMap(graph))
-    let after = Self.layers(layers, after: plan)
-    let exported = try imported.exported(
-      graph: graph, layers: after,
-      keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) },
-      carrier: plan.target?.carrier)
-    return Compaction(model: self, plan: plan, layers: after, exported: exported)
+    let graph = try plan.apply(to: stored.dimensionMap())
+    return Compaction(
+      model: self, plan: plan, graph: graph, layers: Self.layers(layers, after: plan),
+      reduced: try stored.reduced(by: plan, graph: graph, carrier: plan.target?.carrier))
   }
 
   /// The counts of every layer after a plan.
@@ -112,10 +80,34 @@ extension Model {
     }
   }
 
-  /// The configuration's text: the input's own bytes when nothing changed, else in the input's style.
-  func configurationBytes(_ config: JSONValue) -> [UInt8] {
-    if config == folder.config { return folder.configBytes }
-    let text = config.serializedBytes(.pretty, strings: .matching(folder.configBytes))
-    return folder.configBytes.last == 0x0a ? text + [0x0a] : text
+  private func stage(
+    _ result: Compaction, to output: String, inputs: [String], options: WriteOptions, pool: ThreadPool
+  ) throws -> StagedOutput {
+    let format = options.format ?? self.format
+    switch stored {
+    case let model as HuggingFaceModel where format == .safetensors:
+      return try model.stage(
+        result.reduced, plan: result.plan, to: output, inputs: inputs, options: options, pool: pool)
+    case let model as HuggingFaceModel:
+      let receipt = Receipt.text(
+        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: model.modelType)
+      return try model.stageONNX(
+        graph: result.graph, reduced: result.reduced, receipt: result.plan.changesNothing ? nil : receipt, to: output,
+        inputs: inputs, options: options, pool: pool)
+    case let model as ONNXStoredModel where format == .onnx:
+      return try model.stage(
+        result.graph, reduced: result.reduced, plan: result.plan, to: output, inputs: inputs, options: options,
+        pool: pool)
+    default: throw Self.cannotWrite(format, from: self.format)
+    }
+  }
+
+  /// The refusal of a conversion that does not exist.
+  static func cannotWrite(_ format: ModelFormat, from input: ModelFormat) -> CompactionError {
+    CompactionError(
+      .notExpressible, subject: .option("--to \(format.rawValue)"),
+      expected: "a format that the input can be written in",
+      found: "\(input.rawValue) to \(format.rawValue)",
+      remedy: "an ONNX file holds a graph and no configuration; start from the checkpoint it was exported from")
   }
 }

@@ -9,18 +9,23 @@ public struct ConversionReport: Report {
   public var bytes: (before: Int, after: Int)
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String]
+  /// Things worth knowing, in sentences.
+  public var notes: [String] = []
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
       "bytes": ["before": JSONValue(bytes.before), "after": JSONValue(bytes.after)],
-      "left_behind": .array(leftBehind.map { JSONValue($0) }),
+      "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     (["  bytes  \(humanBytes(bytes.before)) -> \(humanBytes(bytes.after)) (\(change(bytes.before, bytes.after)))"]
-      + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" } + ["wrote \(escapedForTerminal(output))"])
+      + leftBehind.map { "  not carried over: \(escapedForTerminal($0))" }
+      + notes.map { "  note: " + escapedForTerminal($0) } + ["wrote \(escapedForTerminal(output))"])
       .joined(separator: "\n")
   }
 }
@@ -33,28 +38,19 @@ extension Model {
   public func convert(
     to output: String, type: ElementType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
-    let exported = try imported.exported()
-    let buffers = Set(imported.passedThrough.filter { $0.reason == .buffer }.map(\.name))
-    let tensors = exported.tensors.map { tensor in
-      let converts = tensor.weight.type.isFloatingPoint && !buffers.contains(tensor.name)
-      return (name: tensor.name, weight: type.flatMap { converts ? tensor.weight.cast(to: $0) : nil } ?? tensor.weight)
+    let format = options.format ?? self.format
+    let staged: StagedOutput
+    switch stored {
+    case let model as HuggingFaceModel where format == .safetensors:
+      staged = try model.stage(
+        model.converted(to: type), to: output, inputs: inputPaths, options: options, pool: pool)
+    case let model as HuggingFaceModel:
+      staged = try model.stageONNX(
+        reduced: model.converted(to: nil), type: type, to: output, inputs: inputPaths, options: options, pool: pool)
+    default: throw Self.cannotWrite(format, from: self.format)
     }
-    let names: [ElementType: String] = [.f32: "float32", .f16: "float16", .bf16: "bfloat16"]
-    var config = exported.config
-    if let name = type.flatMap({ names[$0] }) {
-      for key in ["torch_dtype", "dtype"] where config[key] != nil {
-        config = config.settingKey(key, to: JSONValue(name))
-      }
-    }
-    let directory = try AtomicDirectory(
-      path: output, replacing: options.replacing, inputs: [folder.checkpoint.location.folder])
-    let writer = CheckpointWriter(
-      source: folder.checkpoint, tensors: tensors, configuration: configurationBytes(config), extraFiles: [],
-      options: options)
-    let written = try writer.write(to: directory, pool: pool)
-    try directory.commit()
+    try staged.commit()
     return ConversionReport(
-      output: output, bytes: (folder.checkpoint.files.reduce(0) { $0 + $1.source.size }, written.weightBytes),
-      leftBehind: written.leftBehind)
+      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind, notes: staged.notes)
   }
 }

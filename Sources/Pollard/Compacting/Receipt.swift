@@ -2,12 +2,14 @@ import GraphCompaction
 import ModelArchitectures
 import PollardBase
 
-/// The record of a compaction, `compaction.json` beside the weights.
+/// The record of a compaction: `compaction.json` beside the weights, or the entry `pollard.compaction` in an ONNX file.
 ///
 /// It tells which original units the smaller model holds. It is a map, never an authority: a verifier derives every verdict again.
 public struct Receipt: Sendable {
   /// The plan, with kept, padded and removed units in the original's numbering.
   public let layers: [LayerPlan]
+  /// The plan for units outside of layers, such as channels of convolutions.
+  public let dimensions: [DimensionPlan]
 
   private static let sizeLimit = 256 << 20
 
@@ -17,7 +19,23 @@ public struct Receipt: Sendable {
   init?(folder: String) throws(FormatError) {
     let path = Paths.join(folder, receiptFileName)
     guard Directories.kind(of: path) == .file else { return nil }
-    let value = try JSONValue(file: path, limit: Self.sizeLimit)
+    try self.init(JSONValue(file: path, limit: Self.sizeLimit), path: path)
+  }
+
+  /// Reads a receipt's text.
+  ///
+  /// - Parameter path: the file that holds it, for messages.
+  /// - Throws: `receiptMalformed` for one that makes no sense.
+  init(parsing text: [UInt8], path: String) throws(FormatError) {
+    let value: JSONValue
+    do throws(FormatError) { value = try JSONValue(parsing: text) } catch {
+      throw FormatError(
+        .receiptMalformed, file: path, subject: .key(receiptKey), expected: "a JSON object", found: error.description)
+    }
+    try self.init(value, path: path)
+  }
+
+  private init(_ value: JSONValue, path: String) throws(FormatError) {
     guard let list = value["layers"]?.arrayValue, value["schema"]?.intValue == 1 else {
       throw FormatError(
         .receiptMalformed, file: path, expected: "schema 1 with a list of layers", found: value.kindDescription,
@@ -42,16 +60,29 @@ public struct Receipt: Sendable {
       } catch { throw error.inFile(path) }
     }
     self.layers = layers
+    var dimensions: [DimensionPlan] = []
+    for entry in value["dimensions"]?.arrayValue ?? [] {
+      do throws(FormatError) {
+        guard let name = entry["name"]?.stringValue, let kind = entry["kind"]?.stringValue.flatMap(DimensionKind.init),
+          let units = try Self.units(entry)
+        else {
+          throw FormatError(
+            .receiptMalformed, subject: .key("dimensions"), expected: "name, kind and units", found: "others")
+        }
+        dimensions.append(DimensionPlan(name: name, kind: kind, units: units))
+      } catch { throw error.inFile(path) }
+    }
+    self.dimensions = dimensions
   }
 
   /// Checks that the counts are those of the model beside it.
-  func requireFits(_ model: ImportedModel) throws(FormatError) {
-    guard layers.count == model.layers.count else {
+  func requireFits(_ summaries: [LayerSummary]) throws(FormatError) {
+    guard layers.count == summaries.count else {
       throw FormatError(
-        .receiptMalformed, file: receiptFileName, expected: "\(model.layers.count) layers", found: "\(layers.count)",
+        .receiptMalformed, file: receiptFileName, expected: "\(summaries.count) layers", found: "\(layers.count)",
         remedy: "delete the file if the model was changed since")
     }
-    for (plan, layer) in zip(layers, model.layers) {
+    for (plan, layer) in zip(layers, summaries) {
       let heads = plan.heads.map(\.units.after) ?? layer.heads
       let groups = plan.heads.map(\.keptGroups.count) ?? layer.keyValueHeads
       let neurons = plan.neurons.map(\.after) ?? layer.feedForward
@@ -98,12 +129,21 @@ public struct Receipt: Sendable {
         "ffn": layer.neurons.map(units) ?? .null,
       ]
     }
-    let document: JSONValue = [
+    var document: JSONValue = [
       "schema": 1, "tool": JSONValue("pollard \(pollardVersion)"), "model_type": JSONValue(modelType),
       "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
       "units": plan.counts.json,
       "assumption": "activations of the masked model are finite", "layers": .array(layers),
     ]
+    if !plan.dimensions.isEmpty {
+      document = document.settingKey(
+        "dimensions",
+        to: .array(
+          plan.dimensions.map { dimension in
+            units(dimension.units).settingKey("name", to: JSONValue(dimension.name))
+              .settingKey("kind", to: JSONValue(dimension.kind.rawValue))
+          }))
+    }
     return document.serializedBytes(.compact) + [0x0a]
   }
 
@@ -127,6 +167,9 @@ extension DiagnosticCode where Domain == FormatDomain {
   /// The receipt of a compaction does not fit the model beside it, or makes no sense.
   public static let receiptMalformed = Self("receiptMalformed", "the receipt of the compaction does not fit")
 }
+
+/// The key of the receipt among an ONNX model's metadata.
+let receiptKey = "pollard.compaction"
 
 extension UnitCounts {
   /// The keys of `units` in reports.

@@ -3,6 +3,10 @@ import PollardBase
 
 /// How a checkpoint is written.
 public struct WriteOptions: Sendable {
+  /// The format; nil for the input's own.
+  public var format: ModelFormat?
+  /// The version of ONNX's operator set that is written; nil for the default.
+  public var opset: Int?
   /// The most bytes of tensors per file; nil keeps the input's division into files.
   public var maxShardSize: ShardSize?
   /// Whether an existing output may be replaced.
@@ -11,7 +15,12 @@ public struct WriteOptions: Sendable {
   public var verifies: Bool
 
   /// Creates options; the default keeps the sharding, replaces nothing and verifies nothing.
-  public init(maxShardSize: ShardSize? = nil, replacing: Bool = false, verifies: Bool = false) {
+  public init(
+    format: ModelFormat? = nil, opset: Int? = nil, maxShardSize: ShardSize? = nil, replacing: Bool = false,
+    verifies: Bool = false
+  ) {
+    self.format = format
+    self.opset = opset
     self.maxShardSize = maxShardSize
     self.replacing = replacing
     self.verifies = verifies

@@ -1,3 +1,4 @@
+import GraphCompaction
 import ModelArchitectures
 import PollardBase
 
@@ -7,6 +8,7 @@ extension MaskTable {
   ///     {"remove": {"heads": {"0": [1, 3]}, "ffn": {"0": [5]}}}
   ///     {"keep": {"kv_groups": {"2": [0, 1]}}}
   ///     {"pruned_heads": {"0": [1, 3]}}
+  ///     {"remove": {"tensors": [{"name": "layer1.conv1.weight", "axis": 0, "indices": [2, 5]}]}}
   ///
   /// A layer that is not named keeps everything.
   init(json: JSONValue, layers: [LayerSummary]) throws(CompactionError) {
@@ -30,8 +32,10 @@ extension MaskTable {
   private mutating func read(
     _ value: JSONValue, as kind: String, removes: Bool, layers: [LayerSummary]
   ) throws(CompactionError) {
+    if kind == "tensors", removes { return try readTensors(value) }
     guard ["heads", "kv_groups", "ffn"].contains(kind) else {
-      throw CompactionError(.unknownMask, subject: .key(kind), expected: "heads, kv_groups or ffn", found: kind)
+      throw CompactionError(
+        .unknownMask, subject: .key(kind), expected: "heads, kv_groups, ffn, or tensors under remove", found: kind)
     }
     guard let entries = value.objectValue else {
       throw CompactionError(
@@ -67,6 +71,29 @@ extension MaskTable {
       case "kv_groups": groups[layer] = mask
       default: feedForward[layer] = mask
       }
+    }
+  }
+
+  /// Reads positions of axes of tensors, which stand for the units that have them.
+  private mutating func readTensors(_ value: JSONValue) throws(CompactionError) {
+    guard let entries = value.arrayValue else {
+      throw CompactionError(
+        .unknownMask, subject: .key("tensors"), expected: "a list of {name, axis, indices}",
+        found: value.kindDescription)
+    }
+    for entry in entries {
+      guard let name = entry["name"]?.stringValue, let axis = entry["axis"]?.intValue,
+        let list = entry["indices"]?.arrayValue, entry.objectValue?.count == 3
+      else {
+        throw CompactionError(
+          .unknownMask, subject: .key("tensors"), expected: #"{"name": …, "axis": …, "indices": […]}"#,
+          found: entry.serialized(.compact))
+      }
+      let indices = list.compactMap(\.intValue)
+      guard indices.count == list.count else {
+        throw CompactionError(.maskIndex, subject: .tensor(name), expected: "whole numbers", found: "others")
+      }
+      tensors.append(TensorAxisMask(tensor: name, axis: axis, removed: indices))
     }
   }
 }

@@ -10,6 +10,8 @@ struct MaskTable {
   var groups: [[Float]?]
   /// Feed-forward neurons.
   var feedForward: [[Float]?]
+  /// Positions of tensors that go.
+  var tensors: [TensorAxisMask] = []
 
   /// A table that says nothing.
   init(layerCount: Int) {
@@ -34,7 +36,7 @@ struct MaskTable {
   }
 
   /// The mask as the compaction pass takes it.
-  var unitMask: UnitMask { UnitMask(heads: heads, groups: groups, ffn: feedForward) }
+  var unitMask: UnitMask { UnitMask(heads: heads, groups: groups, ffn: feedForward, tensors: tensors) }
 }
 
 /// A JSON file, its problems told as a request's.

@@ -14,6 +14,7 @@ public struct MaskReport: Report {
   /// Things worth knowing, in sentences.
   public var notes: [String]
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": JSONValue(output),
@@ -29,6 +30,7 @@ public struct MaskReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     var table = TextTable(["layer", "#heads", "removed", "#neurons", "#removed"])
     for (index, (heads, neurons)) in zip(heads, neurons).enumerated() {
@@ -49,7 +51,7 @@ extension Model {
   public func makeMask(
     _ request: MaskRequest, to output: String, replacing: Bool = false, pool: ThreadPool = .allProcessors
   ) throws -> MaskReport {
-    let map = try DimensionMap(graph)
+    let map = try stored.dimensionMap()
     let scores = try map.scores(request.metric, seed: request.seed, pool: pool)
     var notes: [String] = []
     let ratios = scores.map(\.queriesPerGroup)
@@ -68,6 +70,17 @@ extension Model {
     let goneHeads = zip(goneGroups, ratios).map { gone, ratio in gone.flatMap { $0 * ratio..<($0 + 1) * ratio }.sorted()
     }
     let goneNeurons = LeastImportant.choose(scores.map(\.neurons), request.feedForward, request.scope)
+    if let heads = request.heads,
+      zip(goneHeads, scores).contains(where: { heads.units(of: $1.heads.count) > $0.count }),
+      request.scope == .layer, goneHeads.contains(where: { !$0.isEmpty }), !isGrouped
+    {
+      notes.append("one head stays in each layer, though more were asked to go")
+    }
+    if let neurons = request.feedForward, request.scope == .layer,
+      zip(goneNeurons, scores).contains(where: { neurons.units(of: $1.neurons.count) > $0.count })
+    {
+      notes.append("one neuron stays in each layer, though more were asked to go")
+    }
     if request.heads != nil, goneHeads.allSatisfy(\.isEmpty) {
       notes.append(
         isGrouped

@@ -17,11 +17,19 @@ public struct Inspection: Report {
     public var bytes: Int
     /// The file that holds it.
     public var file: String
+
+    /// The number of elements; what a file claims beyond what numbers hold counts as the most there are.
+    var elementCount: Int {
+      shape.reduce(1) { product, extent in
+        let (next, overflow) = product.multipliedReportingOverflow(by: extent)
+        return overflow ? .max : next
+      }
+    }
   }
 
   /// The path that was inspected.
   public var path: String
-  /// `safetensors`.
+  /// `safetensors` or `onnx`.
   public var format: String
   /// The class the model computes, nil when there is no configuration that says.
   public var architecture: String?
@@ -45,40 +53,42 @@ public struct Inspection: Report {
   public var listsTensors = false
 
   init(_ model: Model) {
-    self.init(model.folder.checkpoint, path: model.path)
-    architecture = model.imported.className
-    parameters = model.imported.parameterCount
-    layers = model.imported.layers
-    notes = model.imported.notes
-    if !model.imported.prunePairs.isEmpty {
-      notes.append(
-        "\(model.imported.prunePairs.count) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"
-      )
-    }
-    if model.receipt != nil { notes.append("compacted by Pollard; compaction.json tells from what") }
+    let stored = model.stored
+    self.init(path: model.path, format: stored.format, tensors: stored.tensorLines)
+    architecture = stored.className
+    parameters = stored.parameterCount
+    layers = stored.layers
+    notes = stored.notes
+    if model.receipt != nil { notes.append("compacted by Pollard; its receipt tells from what") }
   }
 
   /// What headers alone say.
-  init(_ checkpoint: Checkpoint, path: String) {
+  init(path: String, format: ModelFormat, tensors: [TensorLine]) {
     self.path = path
-    format = "safetensors"
-    fileCount = checkpoint.files.count
-    bytes = checkpoint.dataSize
-    parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.elementCount }
+    self.format = format.rawValue
+    self.tensors = tensors
+    fileCount = max(1, Set(tensors.map(\.file)).count)
+    bytes = tensors.reduce(0) { $0 + $1.bytes }
+    parameters = tensors.reduce(0) { $0 + $1.elementCount }
     layers = []
     notes = []
-    tensors = checkpoint.tensors.map { tensor in
-      TensorLine(
-        name: tensor.name, type: tensor.type.name, shape: tensor.shape.extents, bytes: tensor.byteRange.count,
-        file: checkpoint.fileNames[tensor.file])
-    }
     var counts: [String: Int] = [:]
-    for tensor in checkpoint.tensors { counts[tensor.type.name, default: 0] += tensor.shape.elementCount }
+    for tensor in tensors { counts[tensor.type, default: 0] += tensor.elementCount }
     types = counts.map { (name: $0.key, parameters: $0.value) }.sorted {
       ($1.parameters, $0.name) < ($0.parameters, $1.name)
     }
   }
 
+  /// The lines of a safetensors checkpoint, in the order of its files.
+  static func lines(of checkpoint: Checkpoint) -> [TensorLine] {
+    checkpoint.tensors.map { tensor in
+      TensorLine(
+        name: tensor.name, type: tensor.type.name, shape: tensor.shape.extents, bytes: tensor.byteRange.count,
+        file: checkpoint.fileNames[tensor.file])
+    }
+  }
+
+  /// The document that `--json` prints.
   public var json: JSONValue {
     var object: JSONObject = [
       "schema": reportSchema, "format": JSONValue(format), "architecture": architecture.map { JSONValue($0) } ?? .null,
@@ -98,6 +108,7 @@ public struct Inspection: Report {
     return .object(object)
   }
 
+  /// The text that people read.
   public var text: String {
     var lines = [escapedForTerminal(path)]
     let types = types.prefix(3).map { "\($0.name)" }.joined(separator: ", ")
@@ -153,7 +164,8 @@ public func inspect(_ path: String) throws -> Inspection {
       ]
       .contains(error.code.name)
     else { throw error }
-    var result = Inspection(try Checkpoint(at: path), path: path)
+    let lines = Inspection.lines(of: try Checkpoint(at: path))
+    var result = Inspection(path: path, format: .safetensors, tensors: lines)
     result.notes.append(error.description)
     return result
   }

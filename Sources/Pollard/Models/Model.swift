@@ -16,20 +16,13 @@ import TensorStorage
 public struct Model: Sendable {
   /// The path it was opened at.
   public let path: String
-  /// The model as its architecture reads it.
-  public let imported: ImportedModel
-  /// What a compaction by this tool left beside the weights; nil for any other model.
-  public let receipt: Receipt?
-  package let folder: HuggingFaceFolder
+  /// The model as its format holds it.
+  package let stored: any StoredModel
 
-  /// What no output file may replace: the weights, their index, the configuration.
-  var inputPaths: [String] {
-    let checkpoint = folder.checkpoint
-    return [path, folder.configPath] + checkpoint.files.map(\.source.path)
-      + [checkpoint.location.index].compactMap(\.self)
-  }
+  /// What no output file may replace.
+  var inputPaths: [String] { [path] + stored.inputPaths }
 
-  /// Opens a Hugging Face directory, a `.safetensors` file in one, or its shard index.
+  /// Opens a Hugging Face directory, a `.safetensors` file in one, its shard index, or an `.onnx` file.
   ///
   /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
   ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
@@ -37,22 +30,25 @@ public struct Model: Sendable {
   /// - Complexity: O(size of the headers); no weights are read.
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
-    folder = try HuggingFaceFolder(at: path)
-    receipt = try Receipt(folder: folder.checkpoint.location.folder)
-    imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
-    try receipt?.requireFits(imported)
+    stored =
+      try ONNXStoredModel.recognizes(path)
+      ? try ONNXStoredModel(at: path) : try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
   }
 
   /// The computation.
-  public var graph: Graph { imported.graph }
+  public var graph: Graph { stored.graph }
+  /// The format it was read from.
+  public var format: ModelFormat { stored.format }
+  /// The number of parameters; tied storage counts once, buffers not at all.
+  public var parameterCount: Int { stored.parameterCount }
+  /// What a compaction by this tool left with the weights; nil for any other model.
+  public var receipt: Receipt? { stored.receipt }
 
   /// Begins to bring the weights into the system's cache, for work that is about to read nearly all of them.
-  package func prefetch() {
-    for file in folder.checkpoint.files { file.source.prefetch() }
-  }
+  package func prefetch() { stored.prefetch() }
 
   /// The counts of every layer.
-  public var layers: [LayerSummary] { imported.layers }
+  public var layers: [LayerSummary] { stored.layers }
 
   /// Structure, parameters and bytes.
   public var summary: Inspection { Inspection(self) }
@@ -64,18 +60,21 @@ public struct Model: Sendable {
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
     if masks == .zeros { prefetch() }
-    let map = try DimensionMap(graph)
+    let map = try stored.dimensionMap()
     var mask: UnitMask?
     if case .file(let path) = masks { mask = try MaskTable(file: path, layers: layers).unitMask }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       allowsPadding: options.allowsPadding, allowsRetarget: options.allowsRetarget)
-    return try CompactionPlan(map: map, request: request, rules: imported.loaderRules, pool: pool)
+    return try CompactionPlan(
+      map: map, request: request, rules: stored.loaderRules(writing: options.format ?? format), pool: pool)
   }
 }
 
 /// What a plan may do.
 public struct PlanOptions: Sendable, Hashable {
+  /// The format the result is written in; nil for the input's own.
+  public var format: ModelFormat?
   /// The counts of the layers relative to each other.
   public var shape: ShapePolicy
   /// The loader the result must open in; nil for the one that holds the most.
@@ -89,9 +88,11 @@ public struct PlanOptions: Sendable, Hashable {
 
   /// Creates options; the defaults are the command line's.
   public init(
-    shape: ShapePolicy = .auto, loader: String? = nil, roundTo: Int = 1, allowsPadding: Bool = true,
+    format: ModelFormat? = nil, shape: ShapePolicy = .auto, loader: String? = nil, roundTo: Int = 1,
+    allowsPadding: Bool = true,
     allowsRetarget: Bool = false
   ) {
+    self.format = format
     self.shape = shape
     self.loader = loader
     self.roundTo = roundTo

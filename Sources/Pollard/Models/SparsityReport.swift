@@ -6,6 +6,7 @@ public struct SparsityReport: Report {
   /// The plan that would remove the dead ones.
   public var plan: CompactionPlan
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     .array(
       plan.layers.map { layer in
@@ -20,6 +21,7 @@ public struct SparsityReport: Report {
       })
   }
 
+  /// The text that people read.
   public var text: String {
     var table = TextTable(["layer", "dead heads", "constant heads", "#dead neurons", "#constant neurons"])
     for layer in plan.layers {

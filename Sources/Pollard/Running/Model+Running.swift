@@ -16,6 +16,7 @@ public struct RunReport: Report {
   /// The number of threads.
   public var threads: Int
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "output": output.map { JSONValue($0) } ?? .null,
@@ -26,6 +27,7 @@ public struct RunReport: Report {
     ]
   }
 
+  /// The text that people read.
   public var text: String {
     var lines = outputs.map { "  \(escapedForTerminal($0.name))  \($0.extents)" }
     let sorted = milliseconds.sorted()

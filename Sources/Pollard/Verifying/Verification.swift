@@ -20,6 +20,7 @@ public struct Verification: Report {
     report.structure.problems.first ?? report.run?.comparison.firstDifference ?? report.proof?.problems.first
   }
 
+  /// The document that `--json` prints.
   public var json: JSONValue {
     [
       "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
@@ -69,8 +70,15 @@ public struct Verification: Report {
 
   private func number(_ value: Double) -> JSONValue { value.isFinite ? JSONValue(value) : .null }
 
+  /// The text that people read.
   public var text: String {
-    var lines = [equal ? "equal: the compacted model is the masked original's function" : "NOT equal"]
+    var lines = [
+      !equal
+        ? "NOT equal"
+        : report.asksForProof
+          ? "equal: the compacted model is the masked original's function"
+          : "equal within the tolerance: outputs agree on these inputs; between formats nothing can be proved"
+    ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(
@@ -84,7 +92,7 @@ public struct Verification: Report {
       let comparison = run.comparison
       let agreement =
         comparison.isBitIdentical
-        ? "bit-identical in \(comparison.values.count) compared values"
+        ? "bit-identical in \(comparison.values.count) compared tensors"
         : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
       lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)")
       if let distance = run.distanceFromUnmasked {

@@ -32,7 +32,7 @@ public func verify(
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
-private struct Verifier {
+struct Verifier {
   let original: Model
   let compacted: Model
   let options: VerificationOptions
@@ -54,7 +54,7 @@ private struct Verifier {
     self.compacted = compacted
     self.options = options
     self.pool = pool
-    map = try DimensionMap(original.graph)
+    map = try original.stored.dimensionMap()
     guard case .file(let path)? = masks else {
       wishes = original.layers.map { _ in LayerMask() }
       return
@@ -65,9 +65,11 @@ private struct Verifier {
   }
 
   func report() throws -> VerificationReport {
+    if original.format != compacted.format { return try conversionReport() }
     var problems: [String] = []
-    if original.imported.task != compacted.imported.task {
-      problems.append("\(original.imported.className) became \(compacted.imported.className)")
+    if original.stored.task != compacted.stored.task {
+      problems.append(
+        "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
     }
     guard original.layers.count == compacted.layers.count else {
       problems.append("\(original.layers.count) layers became \(compacted.layers.count)")
@@ -77,15 +79,15 @@ private struct Verifier {
       return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
     }
     let expectedGraph = try mapping.apply(to: map)
-    let names = Set(original.imported.bindings.map(\.initializer)).union(compacted.imported.bindings.map(\.initializer))
+    let names = original.stored.initializerNames.union(compacted.stored.initializerNames)
     var pairs: [ValueID: ValueID]?
     switch try GraphComparison(expectedGraph, compacted.graph, checkpointTensors: names, pool: pool) {
     case .same(let found): pairs = found
     case .different(let sentence): problems.append("the computation differs: \(sentence)")
     }
-    problems += compacted.imported.notes.filter { !original.imported.notes.contains($0) }
+    problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
     let expected = try expectedModel(mapping, expectedGraph)
-    problems += configurationProblems(expected.config)
+    if let configuration = expected.configuration { problems += configurationProblems(configuration) }
     let proof = try prove(mapping, expected)
     let run = try run(mapping, pairs: pairs)
     return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
@@ -105,7 +107,7 @@ private struct Verifier {
   }
 
   /// Whether a receipt speaks of this original. Its units must be the original's and there in the same number.
-  private func fits(_ receipt: Receipt) -> Bool {
+  func fits(_ receipt: Receipt) -> Bool {
     receipt.layers.count == map.layers.count
       && zip(receipt.layers, map.layers).allSatisfy { plan, layer in
         plan.heads?.units.before == layer.heads?.count && plan.heads?.groupsBefore == layer.heads?.groupCount
@@ -113,7 +115,7 @@ private struct Verifier {
       }
   }
 
-  private func withFactors(_ plan: CompactionPlan) -> CompactionPlan {
+  func withFactors(_ plan: CompactionPlan) -> CompactionPlan {
     var plan = plan
     for (index, wish) in wishes.enumerated() {
       plan.layers[index].heads?.units.rescale(wish.headFactors)
@@ -122,25 +124,16 @@ private struct Verifier {
     return plan
   }
 
-  /// A model's tensors as they are stored; prune pairs multiplied out, as the proof expects them.
-  private func storedTensors(of model: Model) throws -> [(name: String, weight: Weight)] {
-    if model.imported.prunePairs.isEmpty { return model.folder.tensors.map { ($0.name, $0.weight) } }
-    return try model.imported.exported().tensors.map { ($0.name, $0.weight) }
-  }
-
   /// The original with the plan carried out, as it must be on disk.
-  private func expectedModel(_ plan: CompactionPlan, _ graph: Graph) throws -> ExportedModel {
-    let carrier = compacted.imported.modelType == original.imported.modelType ? nil : compacted.imported.modelType
-    return try original.imported.exported(
-      graph: graph, layers: Model.layers(original.layers, after: plan),
-      keptHeads: zip(plan.layers, original.layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier
-    )
+  private func expectedModel(_ plan: CompactionPlan, _ graph: Graph) throws -> ReducedModel {
+    let carrier = compacted.stored.modelType == original.stored.modelType ? nil : compacted.stored.modelType
+    return try original.stored.reduced(by: plan, graph: graph, carrier: carrier)
   }
 
   /// Where the configuration does not tell the counts of the tensors, it must be the one that a ragged compaction leaves.
   private func configurationProblems(_ expected: JSONValue) -> [String] {
-    if (try? compacted.folder.model()) != nil { return [] }
-    let found = compacted.imported.config
+    guard let model = compacted.stored as? HuggingFaceModel, (try? model.folder.model()) == nil else { return [] }
+    let found = model.imported.config
     let keys = (expected.objectValue?.keys ?? []) + (found.objectValue?.keys ?? []).filter { expected[$0] == nil }
     return keys.filter { expected[$0] != found[$0] }.map { key in
       func text(_ value: JSONValue?) -> String { value?.serialized(.compact) ?? "no value" }
@@ -149,10 +142,9 @@ private struct Verifier {
   }
 
   /// Every tensor byte for byte, every missing unit dead or declared.
-  private func prove(_ plan: CompactionPlan, _ expected: ExportedModel) throws -> VerificationReport.Proof {
+  private func prove(_ plan: CompactionPlan, _ expected: ReducedModel) throws -> VerificationReport.Proof {
     let tensors = try TensorProof(
-      expected: expected.tensors.map { ($0.name, $0.weight) },
-      found: try storedTensors(of: compacted), pool: pool)
+      expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool)
     var proof = VerificationReport.Proof(
       ok: false, keptTensors: tensors.keptTensors, removedUnits: 0, dead: 0, declared: 0, constant: 0, padded: 0,
       unproven: 0, problems: tensors.problems)
@@ -226,7 +218,7 @@ private struct Verifier {
   }
 
   /// The masked original: every declared unit's readers are zero, scaled ones are scaled.
-  private func maskedGraph() throws -> Graph {
+  func maskedGraph() throws -> Graph {
     let layers = zip(map.layers, wishes).map { units, wish in
       LayerPlan(
         index: units.index,
@@ -248,10 +240,18 @@ private struct Verifier {
     let masked = try maskedGraph()
     let values = comparedValues(plan, masked, pairs: pairs)
     guard values.contains(where: { $0.kind == .output }) else { return nil }
-    let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original.imported, options: options)
+    let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
     guard comparison.comparesOutputs else { return nil }
+    return VerificationReport.Run(
+      ok: comparison.isWithin(options.tolerance), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options),
+      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+  }
+
+  /// How far the mask moves the outputs, as a share of the largest; nil where nothing is declared.
+  func distanceFromUnmasked(_ masked: Graph, _ inputs: [String: Tensor]) throws -> Double? {
     var distance: Double?
     if wishes.contains(where: {
       !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty
@@ -263,9 +263,7 @@ private struct Verifier {
         reference: original.graph, other: masked, values: outputs, inputs: inputs, pool: pool)
       distance = change.values.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }.max()
     }
-    return VerificationReport.Run(
-      ok: comparison.isWithin(options.tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options), distanceFromUnmasked: distance)
+    return distance
   }
 
   /// Heads, neurons, hidden states and outputs, in the order of the graph.
@@ -276,7 +274,8 @@ private struct Verifier {
         guard let other = pairs[point.value] else { continue }
         result.append(
           ComparedValue(
-            name: "layer \(point.layer) \(point.kind.rawValue)", kind: point.kind == .neurons ? .neurons : .heads,
+            name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
+            kind: point.kind == .neurons ? .neurons : .heads,
             layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
       }
     }

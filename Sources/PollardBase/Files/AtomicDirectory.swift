@@ -18,6 +18,7 @@ public final class AtomicDirectory: Sendable {
   /// Where the folder is being built; for checks of the finished files before they are published.
   package let temporary: String
   private let replacing: Bool
+  private let inputs: [String]
   private let lockDescriptor: Int32
   private let state = Mutex(State())
 
@@ -39,6 +40,7 @@ public final class AtomicDirectory: Sendable {
     Temporaries.removeStale(for: path)
     self.path = path
     self.replacing = replacing
+    self.inputs = inputs
     temporary = Temporaries.path(for: path)
     guard mkdir(temporary, 0o777) == 0 else { throw writeFailure(path, errno) }
     lockDescriptor = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -126,6 +128,35 @@ public final class AtomicDirectory: Sendable {
       throw error
     }
     state.withLock { $0.isPending = false }
+  }
+
+  /// Makes everything durable and moves files of the folder to the place beside its destination, in the order given.
+  ///
+  /// For outputs of several files that name each other: whoever sees the last one sees all. The folder itself goes away.
+  ///
+  /// - Parameter names: the files' names, which they keep.
+  /// - Throws: `diskFull`, `cannotWrite`, `outputExists`; files moved before the failure are taken back unless they replaced others.
+  public func commitFiles(_ names: [String]) throws(FormatError) {
+    let (isPending, files) = state.withLock { ($0.isPending, $0.openFiles) }
+    precondition(isPending, "the output is committed or abandoned already")
+    let parent = Paths.parent(path)
+    var moved: [String] = []
+    do throws(FormatError) {
+      for name in names { try Publication.check(Paths.join(parent, name), replacing: replacing, inputs: inputs) }
+      for file in files { try file.finish() }
+      try Directories.synchronize(temporary)
+      for name in names {
+        let target = Paths.join(parent, name)
+        let isNew = Directories.kind(of: target, followingLinks: false) == nil
+        try Publication.publish(Paths.join(temporary, name), as: target, replacing: replacing)
+        if isNew { moved.append(target) }
+      }
+    } catch {
+      for target in moved { try? Directories.remove(target) }
+      abandon()
+      throw error
+    }
+    abandon()
   }
 
   /// Removes what was written. Does nothing after `commit()`.

@@ -134,7 +134,8 @@ enum ElementConversion {
     case .f16, .bf16: .real(Double(type.narrowFloat?.value(of: UInt32(source.loadUnaligned(as: UInt16.self))) ?? .nan))
     case .bool, .f8e5m2, .f8e4m3, .f8e8m0, .f8e4m3fnuz, .f8e5m2fnuz:
       .real(Double(singleValue(ofByte: source.load(as: UInt8.self), type)))
-    case .f4, .f6e2m3, .f6e3m2, .c64: preconditionFailure("packed and complex elements are not converted")
+    case .f4, .f6e2m3, .f6e3m2, .c64, .u2, .i2, .u4, .i4, .c128, .string:
+      preconditionFailure("packed and complex elements are not converted")
     }
   }
 
@@ -186,7 +187,8 @@ enum ElementConversion {
       } else {
         target.storeBytes(of: UInt16(truncatingIfNeeded: code), as: UInt16.self)
       }
-    case .f4, .f6e2m3, .f6e3m2, .f8e8m0, .c64: preconditionFailure("nothing is converted to this type")
+    case .f4, .f6e2m3, .f6e3m2, .f8e8m0, .c64, .u2, .i2, .u4, .i4, .c128, .string:
+      preconditionFailure("nothing is converted to this type")
     }
   }
 

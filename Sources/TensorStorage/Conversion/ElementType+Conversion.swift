@@ -4,7 +4,7 @@ extension ElementType {
   /// All real types of whole bytes convert into each other, but nothing converts to `f8e8m0`.
   public func canBeCast(to target: ElementType) -> Bool {
     if self == target { return true }
-    return byteCount != nil && self != .c64 && target.byteCount != nil && target != .c64 && target != .f8e8m0
+    return isRealOfWholeBytes && target.isRealOfWholeBytes && target != .f8e8m0
   }
 
   /// Whether every value of this type is also a value of another, so that a cast there loses nothing.
@@ -20,9 +20,11 @@ extension ElementType {
     case .i16: return [.i32, .i64, .f32, .f64].contains(wider)
     case .u32: return [.i64, .u64, .f64].contains(wider)
     case .i32: return [.i64, .f64].contains(wider)
-    case .bool, .f4, .f6e2m3, .f6e3m2, .f64, .c64, .i64, .u64: return false
+    case .bool, .f4, .f6e2m3, .f6e3m2, .f64, .c64, .i64, .u64, .u2, .i2, .u4, .i4, .c128, .string: return false
     }
   }
+
+  private var isRealOfWholeBytes: Bool { byteCount != nil && self != .c64 && self != .c128 }
 
   /// Whether products and sums can be formed in this type.
   var isArithmetic: Bool { isFloatingPoint && byteCount != nil && self != .f8e8m0 }

@@ -42,7 +42,7 @@ struct ReferenceEvaluator {
     init(_ text: String) { self.text = text }
   }
 
-  private func operand(_ node: Node, _ slot: Int) throws -> Reference {
+  func operand(_ node: Node, _ slot: Int) throws -> Reference {
     guard let id = node.input(slot), let value = values[id] else { throw Failure("\(node.name) slot \(slot)") }
     return value
   }
@@ -69,8 +69,9 @@ struct ReferenceEvaluator {
           data: x.shape[node.integer("start", default: 0)..<end].map(Double.init))
       ]
     case "Concat":
-      let parts = try node.inputs.indices.map { try operand(node, $0) }
-      return [Reference(shape: [parts.map(\.data.count).reduce(0, +)], data: parts.flatMap(\.data))]
+      return [concatenate(try node.inputs.indices.map { try operand(node, $0) }, node.integer("axis", default: 0))]
+    case "Gather": return [gather(x, try operand(node, 1), node.integer("axis", default: 0))]
+    case "Slice": return [try slice(x, node)]
     case "Reshape": return [reshape(x, try operand(node, 1).data.map { Int($0) })]
     case "Expand":
       let target = Reference(shape: try operand(node, 1).data.map { Int($0) }, data: [])
@@ -283,5 +284,46 @@ extension Weight {
       let pattern = content[index * 8..<index * 8 + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       return Double(Int64(bitPattern: pattern))
     }
+  }
+}
+
+extension ReferenceEvaluator {
+  private func concatenate(_ parts: [Reference], _ wanted: Int) -> Reference {
+    let rank = parts[0].shape.count
+    let axis = wanted < 0 ? wanted + rank : wanted
+    var shape = parts[0].shape
+    shape[axis] = parts.map { $0.shape[axis] }.reduce(0, +)
+    var data: [Double] = []
+    for row in 0..<shape[..<axis].reduce(1, *) {
+      for part in parts {
+        let length = part.shape[axis...].reduce(1, *)
+        data += part.data[row * length..<(row + 1) * length]
+      }
+    }
+    return Reference(shape: shape, data: data)
+  }
+
+  private func gather(_ x: Reference, _ indices: Reference, _ wanted: Int) -> Reference {
+    let axis = wanted < 0 ? wanted + x.shape.count : wanted
+    let inner = x.shape[(axis + 1)...].reduce(1, *)
+    var data: [Double] = []
+    for row in 0..<x.shape[..<axis].reduce(1, *) {
+      for index in indices.data {
+        let start = (row * x.shape[axis] + Int(index)) * inner
+        data += x.data[start..<start + inner]
+      }
+    }
+    return Reference(shape: Array(x.shape[..<axis]) + indices.shape + Array(x.shape[(axis + 1)...]), data: data)
+  }
+
+  /// Ranges of step 1 along given axes.
+  private func slice(_ x: Reference, _ node: Node) throws -> Reference {
+    func numbers(_ slot: Int) throws -> [Int] { try operand(node, slot).data.map { Int($0) } }
+    var result = x
+    for ((start, end), axis) in zip(zip(try numbers(1), try numbers(2)), try numbers(3)) {
+      let list = Array(start..<min(end, result.shape[axis])).map(Double.init)
+      result = gather(result, Reference(shape: [list.count], data: list), axis)
+    }
+    return result
   }
 }

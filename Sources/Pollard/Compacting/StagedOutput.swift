@@ -1,0 +1,17 @@
+import PollardBase
+
+/// An output that is complete but not published yet, so that it can be verified first.
+///
+/// When the value goes away without `commit`, nothing of it is left.
+struct StagedOutput {
+  /// Where the finished model lies until it is published.
+  var path: String
+  /// Bytes of its weight files.
+  var weightBytes: Int
+  /// Names of weight files in other formats, which were not carried over.
+  var leftBehind: [String] = []
+  /// Sentences about how it was written.
+  var notes: [String] = []
+  /// Gives it its name.
+  var commit: () throws(FormatError) -> Void
+}

@@ -1,0 +1,99 @@
+import CheckpointFormats
+import GraphCompaction
+import ModelArchitectures
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// A model in a Hugging Face directory.
+package struct HuggingFaceModel: StoredModel {
+  /// The files.
+  let folder: HuggingFaceFolder
+  /// The model as its architecture reads it.
+  let imported: ImportedModel
+  package let receipt: Receipt?
+
+  /// Opens a directory, a weight file in one, or its shard index.
+  ///
+  /// - Parameter allowingRagged: takes per-layer counts from the tensors; a directory with a receipt is read so in any case.
+  init(at path: String, allowingRagged: Bool) throws {
+    folder = try HuggingFaceFolder(at: path)
+    receipt = try Receipt(folder: folder.checkpoint.location.folder)
+    imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
+    try receipt?.requireFits(imported.layers)
+  }
+
+  package var format: ModelFormat { .safetensors }
+  package var graph: Graph { imported.graph }
+  package var className: String? { imported.className }
+  package var modelType: String { imported.modelType }
+  package var task: ModelTask? { imported.task }
+  package var layers: [LayerSummary] { imported.layers }
+  package var parameterCount: Int { imported.parameterCount }
+  package var storesParametersPlainly: Bool { imported.prunePairs.isEmpty }
+  package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
+
+  package var notes: [String] {
+    let pairs = imported.prunePairs.count
+    return imported.notes
+      + (pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : [])
+  }
+
+  package var inputPaths: [String] {
+    let checkpoint = folder.checkpoint
+    return [folder.configPath] + checkpoint.files.map(\.source.path) + [checkpoint.location.index].compactMap(\.self)
+  }
+
+  package var tokenLimits: TokenLimits {
+    let config = imported.config
+    var positions = config["max_position_embeddings"]?.intValue ?? config["n_positions"]?.intValue
+    if imported.modelType.contains("roberta"), let all = positions {
+      // Positions count from the one after the padding token's number.
+      let (used, overflow) = all.subtractingReportingOverflow(config["pad_token_id"]?.intValue ?? 1)
+      positions = overflow ? nil : max(1, used - 1)
+    }
+    return TokenLimits(vocabulary: config["vocab_size"]?.intValue, positions: positions)
+  }
+
+  package func loaderRules(writing format: ModelFormat) -> LoaderRules {
+    format == .onnx ? .onnx : imported.loaderRules
+  }
+
+  package func dimensionMap() throws(GraphError) -> DimensionMap { try DimensionMap(graph) }
+
+  package var tensorLines: [Inspection.TensorLine] { Inspection.lines(of: folder.checkpoint) }
+
+  /// Prune pairs are multiplied out, as the proof expects them.
+  package func storedTensors() throws -> [(name: String, weight: Weight)] {
+    if imported.prunePairs.isEmpty { return folder.tensors.map { ($0.name, $0.weight) } }
+    return try imported.exported().tensors.map { ($0.name, $0.weight) }
+  }
+
+  package var initializerNames: Set<String> { Set(imported.bindings.map(\.initializer)) }
+
+  package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
+    let exported = try imported.exported(
+      graph: graph, layers: Model.layers(layers, after: plan),
+      keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    var sizes: [String: Int] = [:]
+    for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
+    var parameters = parameterCount
+    for binding in imported.bindings {
+      if let after = sizes[binding.tensor] { parameters += after - binding.storedShape.elementCount }
+    }
+    return ReducedModel(
+      tensors: exported.tensors.map { ($0.name, $0.weight) }, parameterCount: parameters, configuration: exported.config
+    )
+  }
+
+  package func prefetch() {
+    for file in folder.checkpoint.files { file.source.prefetch() }
+  }
+
+  /// The configuration's text: the input's own bytes when nothing changed, else in the input's style.
+  func configurationBytes(_ config: JSONValue) -> [UInt8] {
+    if config == folder.config { return folder.configBytes }
+    let text = config.serializedBytes(.pretty, strings: .matching(folder.configBytes))
+    return folder.configBytes.last == 0x0a ? text + [0x0a] : text
+  }
+}

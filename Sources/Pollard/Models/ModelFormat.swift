@@ -1,0 +1,7 @@
+/// The formats that models are read from and written to.
+public enum ModelFormat: String, Sendable, Hashable, CaseIterable {
+  /// A Hugging Face directory: safetensors weights and config.json.
+  case safetensors
+  /// An ONNX file, with or without external data.
+  case onnx
+}

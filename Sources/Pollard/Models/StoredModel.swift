@@ -1,0 +1,71 @@
+import GraphCompaction
+import ModelArchitectures
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// A model as it lies on disk in one format: its computation, its tensors, and how it is written after a cut.
+package protocol StoredModel: Sendable {
+  /// The format.
+  var format: ModelFormat { get }
+  /// The computation over lazy weights.
+  var graph: Graph { get }
+  /// The class the model computes, such as `BertForMaskedLM`; nil where the format does not say.
+  var className: String? { get }
+  /// What the receipt of a compaction calls the model: `model_type` of the configuration, or the format's name.
+  var modelType: String { get }
+  /// What the model's head computes; nil where the format does not say.
+  var task: ModelTask? { get }
+  /// The counts of every layer.
+  var layers: [LayerSummary] { get }
+  /// The number of parameters; tied storage once, buffers not at all.
+  var parameterCount: Int { get }
+  /// Whether every parameter is stored as it is computed with, so that nothing to remove means a copy.
+  var storesParametersPlainly: Bool { get }
+  /// Bytes of the files that hold weights.
+  var byteCount: Int { get }
+  /// Sentences about what was found while reading.
+  var notes: [String] { get }
+  /// What a compaction by this tool left with the model.
+  var receipt: Receipt? { get }
+  /// The files and folders that no output may replace.
+  var inputPaths: [String] { get }
+  /// What the tokens of random inputs may be.
+  var tokenLimits: TokenLimits { get }
+
+  /// What stock loaders of a format accept of this model.
+  func loaderRules(writing format: ModelFormat) -> LoaderRules
+  /// The units that can be removed.
+  func dimensionMap() throws(GraphError) -> DimensionMap
+  /// The tensors as the file has them, for listing.
+  var tensorLines: [Inspection.TensorLine] { get }
+  /// The tensors by name, as a proof compares them.
+  func storedTensors() throws -> [(name: String, weight: Weight)]
+  /// The names of initializers that stand for stored tensors.
+  var initializerNames: Set<String> { get }
+  /// The model after a plan, whose graph is given: what is to be written.
+  func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
+  /// Begins to bring the weights into the system's cache.
+  func prefetch()
+}
+
+/// Bounds of the numbers that random inputs are made of.
+package struct TokenLimits: Sendable {
+  /// The number of different tokens.
+  var vocabulary: Int?
+  /// The longest sequence.
+  var positions: Int?
+}
+
+/// A model after a cut, in the terms of its format, before it is written.
+package struct ReducedModel: Sendable {
+  /// The tensors by the name they are written under.
+  var tensors: [(name: String, weight: Weight)]
+  /// The number of parameters.
+  var parameterCount: Int
+  /// The configuration of a Hugging Face directory.
+  var configuration: JSONValue?
+
+  /// Bytes of all tensors.
+  var byteCount: Int { tensors.reduce(0) { $0 + $1.weight.byteCount } }
+}

@@ -1,0 +1,131 @@
+import CheckpointFormats
+import GraphCompaction
+import ModelArchitectures
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// A model in an ONNX file.
+package struct ONNXStoredModel: StoredModel {
+  /// The file as a graph, and what is needed to write it back.
+  let imported: ImportedONNXModel
+  /// The computation, with types inferred.
+  package let graph: Graph
+  private let map: DimensionMap
+  package let layers: [LayerSummary]
+  package let receipt: Receipt?
+  private let path: String
+
+  /// Opens an `.onnx` file, or a folder with one.
+  ///
+  /// - Throws: `FormatError` for what the file or its external data do wrong, `GraphError` for a computation that makes no sense.
+  init(at path: String) throws {
+    self.path = try Self.location(of: path) ?? path
+    imported = try ImportedONNXModel(path: self.path)
+    var graph = imported.graph
+    _ = try ShapeInference.inferAll(&graph)
+    self.graph = graph
+    map = try DimensionMap(graph, options: .graph)
+    layers = map.layers.map(LayerSummary.init)
+    receipt = try imported.metadata[receiptKey].map { text throws(FormatError) in
+      try Receipt(parsing: Array(text.utf8), path: path)
+    }
+    try receipt?.requireFits(layers)
+  }
+
+  /// Whether a path names an ONNX file, or a folder whose only model is one.
+  static func recognizes(_ path: String) throws(FormatError) -> Bool { try location(of: path) != nil }
+
+  /// The ONNX file that a path names; nil where it names something else.
+  private static func location(of path: String) throws(FormatError) -> String? {
+    switch Directories.kind(of: path) {
+    case .file?:
+      if path.hasSuffix(".onnx") { return path }
+      let source = try FileSource(path: path)
+      return looksLikeONNX(try source.bytes(0..<min(source.size, 64))) ? path : nil
+    case .directory?:
+      let names = try Directories.names(in: path)
+      if names.contains(where: { $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json") }) {
+        return nil
+      }
+      let models = names.filter { $0.hasSuffix(".onnx") }
+      return models.count == 1
+        ? Paths.join(path, models[0])
+        : models.contains(ONNXOutput.nameInFolder)
+          ? Paths.join(path, ONNXOutput.nameInFolder) : nil
+    default: return nil
+    }
+  }
+
+  package var format: ModelFormat { .onnx }
+  package var className: String? { nil }
+  package var modelType: String { "onnx" }
+  package var task: ModelTask? { nil }
+  package var parameterCount: Int { imported.parameterCount }
+  package var storesParametersPlainly: Bool { true }
+  package var byteCount: Int { imported.byteCount }
+  package var inputPaths: [String] { [path] + imported.externalPaths }
+
+  package var notes: [String] {
+    imported.notes
+      + map.layers.flatMap { layer in
+        map.notes(on: layer).map { "layer \(layer.index) cannot lose some units: \($0)" }
+      }
+  }
+
+  package var tokenLimits: TokenLimits { TokenLimits(graph) }
+
+  package func loaderRules(writing format: ModelFormat) -> LoaderRules { .onnx }
+  package func dimensionMap() throws(GraphError) -> DimensionMap { map }
+  package var tensorLines: [Inspection.TensorLine] {
+    imported.tensors.map { tensor in
+      Inspection.TensorLine(
+        name: tensor.name, type: tensor.type, shape: tensor.extents, bytes: tensor.byteCount, file: tensor.file)
+    }
+  }
+
+  package func storedTensors() throws -> [(name: String, weight: Weight)] { Self.constants(of: imported.graph) }
+  package var initializerNames: Set<String> { Set(Self.constants(of: imported.graph).map(\.name)) }
+
+  package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
+    ReducedModel(tensors: Self.constants(of: graph), parameterCount: imported.parameterCount(of: graph))
+  }
+
+  package func prefetch() {
+    for file in imported.files { file.prefetch() }
+  }
+
+  /// The constants that a graph reads, by the names of its values.
+  private static func constants(of graph: Graph) -> [(name: String, weight: Weight)] {
+    graph.initializers.compactMap { id in graph[id].initializer.map { (graph[id].name, $0) } }
+  }
+}
+
+extension LayerSummary {
+  /// The counts of a layer that was found in a graph; 0 where it has no such units.
+  init(_ units: LayerUnits) {
+    self.init(
+      index: units.index, heads: units.heads?.count ?? 0, keyValueHeads: units.heads?.groupCount ?? 0,
+      headDim: units.heads?.headSize ?? 0, feedForward: units.neurons?.size ?? 0)
+  }
+}
+
+extension TokenLimits {
+  /// What the tables of a graph admit: the smallest that is read at the tokens themselves.
+  init(_ graph: Graph) {
+    var vocabulary: Int?
+    // Exporters flatten or cast the tokens on their way to the table.
+    var tokens = Set(graph.inputs.filter { graph[$0].name.hasSuffix("input_ids") })
+    for node in graph.nodes where ["Reshape", "Cast", "Identity", "Flatten"].contains(node.op.name) {
+      if let input = node.input(0), tokens.contains(input) { tokens.formUnion(node.outputs.compactMap { $0 }) }
+    }
+    for node in graph.nodes where ["Gather", "GatherBlockQuantized", "EmbedLayerNormalization"].contains(node.op.name) {
+      let isEmbedding = node.op.name == "EmbedLayerNormalization"
+      guard let table = node.input(isEmbedding ? 2 : 0).flatMap({ graph[$0].initializer }),
+        let indices = node.input(isEmbedding ? 0 : 1), tokens.contains(indices), let rows = table.shape.extents.first
+      else { continue }
+      vocabulary = min(vocabulary ?? rows, rows)
+    }
+    self.init(vocabulary: vocabulary, positions: nil)
+  }
+}

@@ -1,0 +1,70 @@
+import GraphCompaction
+import GraphExecution
+import ModelArchitectures
+import ModelGraph
+import ModelVerification
+import PollardBase
+import TensorStorage
+
+extension Verifier {
+  /// Compares models of different formats: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
+  ///
+  /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
+  func conversionReport() throws -> VerificationReport {
+    var problems: [String] = []
+    let receipt = compacted.receipt.flatMap { fits($0) ? withFactors(CompactionPlan(layers: $0.layers)) : nil }
+    compareCounts(receipt.map { Model.layers(original.layers, after: $0) } ?? original.layers, &problems)
+    let masked = try maskedGraph()
+    let names = Set(compacted.graph.outputs.map { compacted.graph[$0].name })
+    let values = masked.outputs.compactMap { output -> ComparedValue? in
+      let name = masked[output].name
+      guard names.contains(name), let other = compacted.graph.outputs.first(where: { compacted.graph[$0].name == name })
+      else { return nil }
+      return ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other)
+    }
+    if values.isEmpty { problems.append("no output has the same name in both models") }
+    let mapping = receipt == nil ? "equal counts" : "the receipt"
+    guard problems.isEmpty else {
+      return VerificationReport(
+        structure: .init(problems: problems), proof: nil, run: nil, mapping: mapping, asksForProof: false)
+    }
+    let run = try convertedRun(masked, values)
+    return VerificationReport(
+      structure: .init(problems: []), proof: nil, run: run, mapping: mapping, asksForProof: false)
+  }
+
+  private func compareCounts(_ expected: [LayerSummary], _ problems: inout [String]) {
+    guard expected.count == compacted.layers.count else {
+      return problems.append("expected \(expected.count) layers, found \(compacted.layers.count)")
+    }
+    for (expected, found) in zip(expected, compacted.layers) where !expected.hasSameCounts(as: found) {
+      problems.append(
+        "layer \(expected.index): expected \(expected.heads) heads, \(expected.keyValueHeads) key/value heads and "
+          + "\(expected.feedForward) neurons, found \(found.heads), \(found.keyValueHeads) and \(found.feedForward)")
+    }
+  }
+
+  private func convertedRun(_ masked: Graph, _ values: [ComparedValue]) throws -> VerificationReport.Run {
+    let given = try options.inputs.map(TensorFile.read)
+    let inputs = try given ?? RandomInputs.make(for: original, options: options)
+    let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
+    let names = Set(masked.inputs.map { masked[$0].name })
+    let comparison = try RunComparison(
+      reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
+      otherInputs: inputs.filter { otherNames.contains($0.key) }, pool: pool)
+    let types = Set(
+      [masked, compacted.graph].flatMap { graph in
+        graph.initializers.compactMap { graph[$0].initializer?.storedType }.filter(\.isFloatingPoint)
+      })
+    guard options.tolerance > 0 || FormatTolerance.row(for: types) != nil else {
+      throw CompactionError(
+        .notExpressible, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
+        found: types.map(\.name).sorted().joined(separator: ", "), remedy: "state one with --tolerance")
+    }
+    let share = options.tolerance > 0 ? options.tolerance : FormatTolerance.row(for: types)?.share ?? 0
+    return VerificationReport.Run(
+      ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share)",
+      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+  }
+}

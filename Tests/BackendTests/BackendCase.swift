@@ -1,0 +1,96 @@
+import CheckpointFormats
+import GraphExecution
+import ModelGraph
+import PollardBase
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// One test of the ONNX backend suite: a model, and data sets of inputs and the outputs that onnx's own evaluator gives.
+struct BackendCase {
+  let name: String
+  let folder: String
+
+  /// What becomes of a test.
+  enum Outcome {
+    case passed
+    /// The test needs what the program does not evaluate.
+    case notApplicable(String)
+    case failed(String)
+  }
+
+  /// All tests of a folder with a folder for each, in the order of their names.
+  static func all(in data: String) -> [BackendCase] {
+    let root = data.hasSuffix("/node") ? data : data + "/node"
+    return entries(of: root).filter { $0.hasPrefix("test_") }.map { BackendCase(name: $0, folder: "\(root)/\($0)") }
+  }
+
+  static func entries(of folder: String) -> [String] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      names.append(
+        withUnsafePointer(to: entry.pointee.d_name) {
+          $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        })
+    }
+    return names.filter { !$0.hasPrefix(".") }.sorted()
+  }
+
+  /// The operators of the model.
+  func operators() throws -> [OperatorName] {
+    try ONNXFile(path: folder + "/model.onnx").graph.nodes.map {
+      let domain = $0.domain.map(\.description) ?? ""
+      return OperatorName($0.operatorType?.description ?? "", domain: domain == "ai.onnx" ? "" : domain)
+    }
+  }
+
+  /// Imports the model, runs every data set and compares.
+  func run(on threads: ThreadPool) -> Outcome {
+    do {
+      let file = try ONNXFile(path: folder + "/model.onnx")
+      let graph = try BackendModel(file.model).graph
+      for node in graph.nodes where !EvaluatorTable.knows(node.op) {
+        return .notApplicable("the operator \(node.op)")
+      }
+      let executor = try GraphExecutor(graph, threads: threads, precision: .rounded)
+      for set in Self.entries(of: folder).filter({ $0.hasPrefix("test_data_set_") }) {
+        if let difference = try compare(executor, file, "\(folder)/\(set)") { return .failed(difference) }
+      }
+      return .passed
+    } catch let reason as NotApplicable {
+      return .notApplicable(reason.reason)
+    } catch {
+      return .failed("\(error)")
+    }
+  }
+
+  private func compare(_ executor: GraphExecutor, _ file: ONNXFile, _ data: String) throws -> String? {
+    let initializers = Set(file.graph.initializers.compactMap(\.name))
+    let declared = file.graph.inputs.filter { !initializers.contains($0.name ?? "") }
+    var inputs: [String: Tensor] = [:]
+    for (index, input) in declared.enumerated() {
+      inputs[input.name?.description ?? ""] = try read("\(data)/input_\(index).pb")
+    }
+    let results = try executor.run(inputs: inputs)
+    for (index, output) in file.graph.outputs.enumerated() {
+      guard output.type?.tensor != nil else { throw NotApplicable(reason: "outputs that are no tensors") }
+      let expected = try read("\(data)/output_\(index).pb")
+      let id = executor.graph.outputs[index]
+      guard let found = results[executor.graph[id].name] else { return "output \(index): none" }
+      if let difference = BackendTolerance().difference(found, expected) { return "output \(index): \(difference)" }
+    }
+    return nil
+  }
+
+  private func read(_ path: String) throws -> Tensor {
+    let message: ONNXTensor = try ONNXDecoder.decode(from: ONNXBytes(try FileSource(path: path)))
+    return try message.tensor()
+  }
+}
