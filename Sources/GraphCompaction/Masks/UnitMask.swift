@@ -81,6 +81,7 @@ extension UnitMask {
   private func apply(
     _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits, _ map: DimensionMap
   ) throws(CompactionError) {
+    let list = try name == "ffn_mask" ? blocks(list, layer) : list
     let width =
       name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
     guard let width else {
@@ -108,5 +109,25 @@ extension UnitMask {
         }
       }
     }
+  }
+
+  /// One number for each block of neurons, where a format keeps blocks together and the list has a number for each neuron.
+  private func blocks(_ list: [Float], _ layer: LayerUnits) throws(CompactionError) -> [Float] {
+    guard let neurons = layer.neurons, neurons.blockSize > 1, list.count == neurons.size * neurons.blockSize else {
+      return list
+    }
+    let size = neurons.blockSize
+    var result: [Float] = []
+    for block in 0..<neurons.size {
+      let part = Set(list[block * size..<(block + 1) * size])
+      guard part.count == 1, let value = part.first else {
+        throw CompactionError(
+          .notRemovable, subject: .layer(layer.index),
+          expected: "whole blocks of \(size) neurons, as they are quantised",
+          found: "a mask that differs within block \(block)", remedy: "mask the model before it is quantised")
+      }
+      result.append(value)
+    }
+    return result
   }
 }
