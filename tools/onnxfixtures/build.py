@@ -101,7 +101,7 @@ def describe(name, **facts):
     """A manifest with every key present."""
     return {"schema": 1, "name": name, "model": None, "class": None, "exporter": None, "opset": None, "attention": None,
             "geometry": None, "sources": versions(), "dense": None, "masked": "masked.onnx", "masks": None,
-            "outputs": [], "sizes": [], "zeroed": {}, "operators": {}, "cache": {}, "checker": None, "torch_difference": None,
+            "outputs": [], "sizes": [], "counted": "all", "zeroed": {}, "operators": {}, "cache": {}, "checker": None, "torch_difference": None,
             "expected": None, "note": None} | facts
 
 
@@ -200,7 +200,7 @@ def _build(name, case, directory, model, f, g, seed):
     if case.get("shared"):  # only what all layers of a stack lost
         plan = {stack: {n: {"heads": sorted(set.intersection(*[set(layer["heads"]) for layer in layers.values()])), "ffn": layer["ffn"]}
                         for n, layer in layers.items()} for stack, layers in plan.items()}
-    removed = units.removed_parameters(plan, case.get("absent"))
+    removed = units.removed_parameters(plan, case.get("absent"), case.get("counted") == "matrices")
     with torch.no_grad():
         effect = distance(dict(zip(f.outputs, wrapped(*sample.values()))), dense_outputs)
     assert effect > 1e-3, (name, effect)
@@ -212,7 +212,7 @@ def _build(name, case, directory, model, f, g, seed):
     entry = describe(
         name, **{"class": f.model}, model=family, exporter=case["exporter"], opset=case["opset"], attention=case["attention"],
         geometry=vars(g) | {"kind": kind}, dense="dense.onnx", masks="masks.json" if has_masks else None,
-        zeroed=rules, cache=case.get("cache", {}), note=case.get("note"), looser=case.get("looser", 1), sizes=save_inputs(directory, sizes, make_inputs, reference),
+        zeroed=rules, cache=case.get("cache", {}), note=case.get("note"), looser=case.get("looser", 1), counted=case.get("counted", "all"), sizes=save_inputs(directory, sizes, make_inputs, reference),
         expected={"parameters": {"before": before, "after": before - removed, "removed": removed}, "layers": units.expected(plan)})
     finish(directory, entry)
     return entry

@@ -29,6 +29,6 @@ COMMITTED = WITH_MASKS + (
     "gpt2-ts11-eager", "gpt2-te18-eager", "gpt2-merged17-sdpa", "llama-ts17-sdpa", "llama-te18-sdpa",
     "llama-te23-eager", "vit-ts14-sdpa", "t5-optimum14-encoder", "t5-optimum14-decoder-merged",
     "t5-ts17-eager", "bert-ort-multihead", "bert-ort-fastgelu", "bert-int8", "bert-int8-fused", "llama-gqa", "llama-nbits4",
-    "llama-attention23-equal", "resnet-ts17-norms", "resnet-te18-folded", "mobilenet-ts17-norms", 
+    "llama-attention23-equal", "resnet-ts17-norms", "resnet-te18-folded", "mobilenet-ts17-norms",
     "control-biases-ts17", "control-halves-ts17", "control-keys-ts17", "llama-queries-ts17",
 )

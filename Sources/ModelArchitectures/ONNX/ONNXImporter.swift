@@ -19,6 +19,8 @@ struct ONNXImporter {
   /// The values that can be seen, by name, innermost graph last.
   private var scopes: [[ByteString: Int]] = []
   private var valueNames = ONNXUniqueNames()
+  /// The graph's names of the model's inputs and outputs, which values inside branches must not take.
+  private var interfaceNames: [ByteString: String] = [:]
   private var nodeNames = ONNXUniqueNames()
 
   init(_ file: ONNXFile, _ model: ONNXModel, versions: [ByteString: Int64]) {
@@ -37,6 +39,10 @@ struct ONNXImporter {
     let message = model.graph ?? ONNXGraph()
     containers = [ONNXContainer(graph: message, region: nil)]
     scopes = [[:]]
+    for value in message.inputs + message.outputs {
+      guard let name = value.name, interfaceNames[name] == nil else { continue }
+      interfaceNames[name] = valueNames.unique(name.description)
+    }
     let defaults = Dictionary(
       message.initializers.map { ($0.name ?? "", $0) }, uniquingKeysWith: { first, _ in first })
     let hasConstantInputs = (model.irVersion ?? 0) < 4
@@ -129,7 +135,8 @@ struct ONNXImporter {
     if let id = values[index].id { return id }
     let weight = values[index].weight
     let type = weight.map { ValueType($0.type, $0.shape.extents.map { Size($0) }) }
-    let name = valueNames.unique(values[index].name.description)
+    let reserved = values[index].container == 0 ? interfaceNames[values[index].name] : nil
+    let name = reserved ?? valueNames.unique(values[index].name.description)
     let id = graph.addValue(Value(name: name, type: type, initializer: weight))
     values[index].id = id
     fileValues.append(index)
