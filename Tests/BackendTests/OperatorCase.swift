@@ -1,5 +1,6 @@
 import CheckpointFormats
 import GraphExecution
+import ModelArchitectures
 import PollardBase
 
 /// A model of one operator with its operands, and what ONNX Runtime gives for it, as `tools/make-operator-cases` writes them.
@@ -15,8 +16,9 @@ struct OperatorCase {
 
   /// What differs in each result, single precision being that of both sides.
   func differences(on threads: ThreadPool, precision: ComputingPrecision = .declared) throws -> [String] {
-    let file = try ONNXFile(path: path)
-    let executor = try GraphExecutor(BackendModel(file.model).graph, threads: threads, precision: precision)
+    let model = try ImportedONNXModel(path: path)
+    let file = model.file
+    let executor = try GraphExecutor(model.graph, threads: threads, precision: precision)
     let results = try executor.run(inputs: [:])
     var found: [String] = []
     for (index, output) in file.graph.outputs.enumerated() {
@@ -29,7 +31,7 @@ struct OperatorCase {
         continue
       }
       let wanted = try expected.tensor()
-      let tolerance = BackendTolerance(absolute: 2e-5, relative: 2e-5)
+      let tolerance = BackendTolerance(comparesTypes: precision != .double, absolute: 2e-5, relative: 2e-5)
       let comparable =
         precision == .double && result.type == .f64
         ? Tensor(floats: result.floats(), extents: result.extents) : result

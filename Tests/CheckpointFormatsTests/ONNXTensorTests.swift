@@ -42,6 +42,27 @@ struct ONNXTensorTests {
     #expect(codeThrown { _ = try unpack(.uint4, 3, [1]) } == "sizeMismatch")
   }
 
+  @Test("The positions of a sparse tensor are counted row-major, and must ascend inside it")
+  func sparse() throws {
+    func positions(_ indices: [Int64], _ shape: Shape, dense: [Int64] = [2, 3]) throws -> [Int] {
+      var sparse = ONNXSparseTensor()
+      sparse.values = ONNXTensor("s", .floats([1, 2], shape: [2]))
+      sparse.indices = ONNXTensor(nil, .integers(indices, shape: shape))
+      sparse.dimensions = dense
+      return try sparse.elements().positions
+    }
+    #expect(try positions([1, 5], [2]) == [1, 5])
+    #expect(try positions([0, 1, 1, 2], [2, 2]) == [1, 5])
+    #expect(codeThrown { _ = try positions([5, 1], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([1, 1], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([1, 6], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([-1, 5], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1, 1, 3], [2, 2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1, 2], [3]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1], [2], dense: [1 << 40, 1 << 40]) } == "shapeOverflow")
+    #expect(codeThrown { _ = try ONNXSparseTensor().elements() } == "tensorMalformed")
+  }
+
   @Test("Strings are byte strings")
   func strings() throws {
     var tensor = ONNXTensor()
@@ -95,6 +116,9 @@ struct ContradictoryTensor: Sendable, CustomTestStringConvertible {
     Self("a negative extent", "tensorMalformed") { $0.dimensions = [-2, -2] },
     Self("extents whose product overflows", "shapeOverflow") { $0.dimensions = [1 << 40, 1 << 40] },
     Self("bits that overflow", "shapeOverflow") { $0.dimensions = [1 << 60] },
+    Self("no elements, but strides that overflow", "shapeOverflow") {
+      ($0.dimensions, $0.rawData) = ([0, 1 << 40, 1 << 40], .bytes([]))
+    },
     Self("too few bytes", "sizeMismatch") { $0.rawData = .bytes([1, 2, 3]) },
     Self("too many bytes", "sizeMismatch") { $0.rawData = .bytes(Array(repeating: 0, count: 17)) },
     Self("no bytes", "sizeMismatch") { $0.rawData = nil },

@@ -160,11 +160,12 @@ class Units:
                     out.append(Slice(name, 1, tuple(sorted(shared)), "table"))
         return out
 
-    def removed_parameters(self, plan, without=None):
+    def removed_parameters(self, plan, without=None, matrices_only=False):
         """Elements that go. `without`: (stack, role) pairs whose tensors the graph does not hold."""
-        before = sum(t.numel() for t in self.tensors.values())
         absent = {s.name for stack, role in without or () for s in self.slices({stack: plan[stack]}) if s.role == role}
-        return before - count_without(self.tensors, [s for s in self.slices(plan) if s.name not in absent])
+        counted = {name: t for name, t in self.tensors.items() if t.dim() > 1 or not matrices_only}
+        slices = [s for s in self.slices(plan) if s.name not in absent and s.name in counted]
+        return sum(t.numel() for t in counted.values()) - count_without(counted, slices)
 
     def expected(self, plan):
         """Per layer what is there and what stays."""

@@ -43,7 +43,9 @@ struct DimensionKinds {
 
   private func role(of leaf: FactorID, in axis: Axis) -> DimensionKind {
     let table = relations.table
-    let factors = table.flattened(axis)
+    var factors = table.flattened(axis)
+    // What a block of quantised numbers holds is no unit of its own.
+    while factors.count > 1, let last = factors.last, last != leaf, isBlock(last) { factors.removeLast() }
     if factors.count == 1, let only = factors.first, case .sum(let parts) = table.parts(only) {
       for part in parts where table.leaves(part).contains(leaf) { return role(of: leaf, in: [part]) }
     }
@@ -52,6 +54,11 @@ struct DimensionKinds {
     if place == factors.count - 1 { return .valueSize }
     if factors.count == 2 { return .heads }
     return factors.count == 3 ? (place == 0 ? .groups : .queries) : .valueSize
+  }
+
+  private func isBlock(_ factor: FactorID) -> Bool {
+    let pins = relations.table.pins(factor)
+    return !pins.isEmpty && pins.allSatisfy { $0.reason == .block }
   }
 
   private func carries(_ axes: [Axis]?, _ leaf: FactorID) -> Bool {

@@ -30,15 +30,17 @@ public struct UnitMask: Sendable, Hashable {
 }
 
 /// What a mask asks of one layer.
-struct LayerWish: Sendable, Hashable {
+package struct LayerWish: Sendable, Hashable {
   /// Query heads to remove.
-  var heads: Set<Int> = []
+  package var heads: Set<Int> = []
   /// Neurons to remove.
-  var neurons: Set<Int> = []
+  package var neurons: Set<Int> = []
   /// Factors other than 0 and 1, by query head.
-  var headFactors: [Int: Float] = [:]
+  package var headFactors: [Int: Float] = [:]
   /// Factors other than 0 and 1, by neuron.
-  var neuronFactors: [Int: Float] = [:]
+  package var neuronFactors: [Int: Float] = [:]
+
+  package init() {}
 }
 
 extension UnitMask {
@@ -46,7 +48,7 @@ extension UnitMask {
   ///
   /// - Throws: `maskShape` when the numbers of layers or units differ from the model's or positions name a unit in part, `maskValue` for a
   ///   number that is not finite, `notRemovable` when a layer or an axis without removable units is not kept whole.
-  func wishes(for map: DimensionMap) throws(CompactionError) -> (layers: [LayerWish], others: [Set<Int>]) {
+  package func wishes(for map: DimensionMap) throws(CompactionError) -> (layers: [LayerWish], others: [Set<Int>]) {
     var wishes = Array(repeating: LayerWish(), count: map.layers.count)
     for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", ffn)]
     where !lists.isEmpty {

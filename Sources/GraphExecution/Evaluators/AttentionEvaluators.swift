@@ -5,8 +5,8 @@ import TensorStorage
 
 /// Attention over heads, with a cache inside of the operator or outside.
 ///
-/// Operands are read where they lie, as a projection wrote them; the result lies in memory as `[batch, queries, heads, size]`, so that joining
-/// the heads again is no copy.
+/// Operands are read where they lie, as a projection wrote them; the result lies in memory as `[batch, queries, heads, size]`,
+/// so that joining the heads again is no copy.
 ///
 /// - Source: ONNX Attention-25, with its corrections to 23 and 24.
 func evaluateAttention(_ context: EvaluationContext) throws -> [Tensor] {

@@ -55,6 +55,43 @@ func convolved(_ x: Tensor, by weights: Tensor, _ context: EvaluationContext) th
   return result
 }
 
+/// The convolution of quantised operands minus their zero points, without scales.
+func evaluateIntegerConvolution(_ context: EvaluationContext) throws -> Tensor {
+  let x = try centred(0, zero: 2, context)
+  let weights = try centred(1, zero: 3, context)
+  return try converted(convolved(x, by: weights, context), to: .i32, context)
+}
+
+/// The same with scales and an integer bias, quantised again.
+func evaluateQuantizedConvolution(_ context: EvaluationContext) throws -> Tensor {
+  var sums = try convolved(centred(0, zero: 2, context), by: centred(3, zero: 5, context), context)
+  func channels(_ values: Tensor) throws -> Tensor {
+    let wide = try converted(values, to: .f64, context)
+    if wide.elementCount == 1 { return wide.reshaped([]) }
+    return wide.reshaped([wide.elementCount] + Array(repeating: 1, count: sums.rank - 2), context.memory)
+  }
+  if let bias = try context.optionalTensor(8) { sums = try combine(sums, channels(bias), "Add", context) }
+  sums = try combine(sums, channels(context.tensor(1)), "Mul", context)
+  sums = try combine(sums, channels(context.tensor(4)), "Mul", context)
+  let zero = try context.tensor(7)
+  return try quantized(
+    converted(sums, to: .f32, context), scale: converted(context.tensor(6), to: .f32, context), zero: zero,
+    to: zero.declaredType, context)
+}
+
+/// An operand minus its zero point, exactly; a vector of zero points is one for each filter.
+private func centred(_ slot: Int, zero: Int, _ context: EvaluationContext) throws -> Tensor {
+  let x = try converted(context.tensor(slot), to: .f64, context)
+  guard let zeros = try context.optionalTensor(zero) else { return x }
+  var wide = try converted(zeros, to: .f64, context)
+  if wide.elementCount == 1 {
+    wide = wide.reshaped([])
+  } else {
+    wide = wide.reshaped([wide.elementCount] + Array(repeating: 1, count: max(x.rank - 1, 0)), context.memory)
+  }
+  return try combine(x, wide, "Sub", context)
+}
+
 /// What the window sees of the channels of an image, as `[channel · window position, place of the result]`; 0 outside.
 private func windows(
   _ plane: Tensor, _ tables: [[[Int]]], _ window: SlidingWindow, _ context: EvaluationContext
@@ -232,6 +269,8 @@ extension EvaluatorTable {
     var table: [OperatorName: Evaluator] = [
       OperatorName("Conv"): { [try evaluateConvolution($0)] },
       OperatorName("ConvTranspose"): { [try evaluateTransposedConvolution($0)] },
+      OperatorName("ConvInteger"): { [try evaluateIntegerConvolution($0)] },
+      OperatorName("QLinearConv"): { [try evaluateQuantizedConvolution($0)] },
       OperatorName("MaxPool"): { try evaluateMaximumPooling($0) },
     ]
     for name in ["AveragePool", "LpPool"] { table[OperatorName(name)] = { [try evaluatePooling($0)] } }

@@ -61,7 +61,7 @@ private struct Resizing {
     let factors = try given ?? context.optionalTensor(scaleSlot)?.doubles() ?? []
     if !isOld, let region = try context.optionalTensor(1), region.elementCount == 2 * axes.count {
       let values = region.doubles()
-      guard values.allSatisfy({ (value: Double) in abs(value) < 1_048_576 }) else {
+      guard values.allSatisfy({ abs($0) < 1_048_576 }) else {
         throw context.failure(expected: "a region of relative positions", found: "\(values)")
       }
       for (index, axis) in axes.enumerated() { roi[axis] = (values[index], values[axes.count + index]) }

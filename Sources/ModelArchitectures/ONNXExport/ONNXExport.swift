@@ -63,7 +63,7 @@ public struct ONNXExport: Sendable {
     graph.store(imported.bindings, types)
     graph.nameTransposed(imported.bindings)
     if options.operatorSet >= 23 { graph = try graph.expandingAttentionMasks() }
-    graph = try graph.lowered(to: options.operatorSet)
+    graph = try graph.lowered(to: options.operatorSet, without: Self.missingKernels)
     var model = ONNXModel()
     model.irVersion = ONNXOperatorSet.irVersion(for: options.operatorSet)
     model.producerName = "pollard"
@@ -73,7 +73,18 @@ public struct ONNXExport: Sendable {
     model.metadata = options.metadata.map { ONNXEntry(ByteString($0.key), ByteString($0.value)) }
     self.model = model
     self.graph = graph
-    notes = types.notes
+    notes = types.notes + Self.notes(for: options.operatorSet)
+  }
+
+  /// Operators of the newest sets for which ONNX Runtime 1.31 has no processor kernel.
+  static let missingKernels: Set<String> = ["Swish", "SwiGLU"]
+
+  /// The newest operator set that ONNX Runtime 1.31 opens.
+  static let newestRuntimeOperatorSet = 26
+
+  private static func notes(for operatorSet: Int) -> [String] {
+    guard operatorSet > newestRuntimeOperatorSet else { return [] }
+    return ["ONNX Runtime 1.31 opens operator sets up to \(newestRuntimeOperatorSet), not \(operatorSet)"]
   }
 
   /// The derived inputs that optimum's exports of a class have.

@@ -4,6 +4,7 @@ import TensorStorage
 /// Rewrites a graph node by node for an older operator set; one for all rules, so that nothing is copied between them.
 final class Lowerer {
   let operatorSet: Int
+  private let missing: Set<String>
   private(set) var graph: Graph
   private var nodes: [Node] = []
   private var inference = ShapeInference()
@@ -11,7 +12,8 @@ final class Lowerer {
   /// Values that several nodes share, by what they are.
   var shared: [SharedValue: ValueID] = [:]
 
-  init(_ graph: Graph, to operatorSet: Int) {
+  init(_ graph: Graph, to operatorSet: Int, without missing: Set<String>) {
+    self.missing = missing
     self.graph = graph
     self.operatorSet = operatorSet
     names = Set(graph.values.map(\.name))
@@ -28,7 +30,7 @@ final class Lowerer {
   /// Appends a node, or what it is lowered to.
   func lower(_ node: Node) throws(GraphError) {
     guard node.op.domain.isEmpty else { return nodes.append(node) }
-    if node.version > operatorSet, let rule = Lowering.table[node.op.name]?.first(where: { applies($0, to: node) }) {
+    if let rule = Lowering.table[node.op.name]?.first(where: { applies($0, to: node) }) {
       var context = LoweringContext(node: node, rule: rule, lowerer: self)
       return try rule.rule(&context)
     }
@@ -51,7 +53,7 @@ final class Lowerer {
 
   private func applies(_ rule: Lowering, to node: Node) -> Bool {
     // A rule leaves its mark in the version, so that the next older form is tried next.
-    rule.since > operatorSet && rule.since <= node.version
+    (rule.since > operatorSet || missing.contains(rule.op)) && rule.since <= node.version
   }
 
   /// A name that no value has, made from a wish.

@@ -52,16 +52,18 @@ extension Graph {
   /// Values keep their numbers and names; those in between are new. Sums are taken in another order than the composite operators take them, so
   /// results agree up to rounding, and where a rule says otherwise.
   ///
-  /// - Parameter operatorSet: from `oldestOperatorSet` to `Node.currentVersion`.
+  /// - Parameters:
+  ///   - operatorSet: from `oldestOperatorSet` to `Node.currentVersion`.
+  ///   - missing: operators that the set has but that are to be decomposed in any case, because a runtime lacks them.
   /// - Throws: `unsupported` naming the node whose operator, form or attribute cannot be written in the set.
   /// - Complexity: O(nodes).
-  public func lowered(to operatorSet: Int) throws(GraphError) -> Graph {
+  public func lowered(to operatorSet: Int, without missing: Set<String> = []) throws(GraphError) -> Graph {
     guard (Self.oldestOperatorSet...Node.currentVersion).contains(operatorSet) else {
       throw GraphError(
         .unsupported, subject: .option("the operator set"),
         expected: "a number from \(Self.oldestOperatorSet) to \(Node.currentVersion)", found: "\(operatorSet)")
     }
-    let lowerer = Lowerer(self, to: operatorSet)
+    let lowerer = Lowerer(self, to: operatorSet, without: missing)
     for node in nodes { try lowerer.lower(node) }
     return lowerer.result
   }
