@@ -58,7 +58,9 @@ let package = Package(
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
     .testTarget(
       name: "BackendTests",
-      dependencies: ["PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution"]),
+      dependencies: [
+        "PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution", "ModelArchitectures",
+      ]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

@@ -35,7 +35,7 @@ public enum GraphComparison: Sendable {
     }
     for (x, y) in zip(a.inputs, b.inputs) { paired[x] = y }
     for (x, y) in zip(a.nodes, b.nodes) {
-      guard x.op == y.op, x.attributes == y.attributes, x.inputs.count == y.inputs.count,
+      guard x.op == y.op, try haveSameContent(x.attributes, y.attributes, pool), x.inputs.count == y.inputs.count,
         x.outputs.count == y.outputs.count
       else { return "node \(x.name): \(x.op) and \(y.op), or other attributes" }
       for (left, right) in zip(x.inputs, y.inputs) {
@@ -68,6 +68,21 @@ public enum GraphComparison: Sendable {
     }
     for (x, y) in zip(a.outputs, b.outputs) where paired[x] != y { return "output \(a[x].name) comes from elsewhere" }
     return nil
+  }
+
+  /// Whether attributes have equal names and values; tensors among them are compared by content.
+  private static func haveSameContent(
+    _ a: [String: Attribute], _ b: [String: Attribute], _ pool: ThreadPool
+  ) throws(FormatError) -> Bool {
+    guard a.count == b.count else { return false }
+    for (name, value) in a {
+      switch (value, b[name]) {
+      case (.tensor(let x), .tensor(let y)?), (.opaque(let x), .opaque(let y)?):
+        guard x.type == y.type, x.shape == y.shape, try isSame(x, y, pool) else { return false }
+      case (_, let other): if value != other { return false }
+      }
+    }
+    return true
   }
 
   /// Whether two constants of one type and shape have the same bytes; a tied matrix is as large as the embedding, so neither is held.

@@ -8,23 +8,12 @@ struct NotApplicable: Error {
   var reason: String
 }
 
-extension ElementType {
-  /// The element type of ONNX's number for it.
-  init(onnx number: Int32?) throws {
-    let types: [Int32: ElementType] = [
-      1: .f32, 2: .u8, 3: .i8, 4: .u16, 5: .i16, 6: .i32, 7: .i64, 8: .string, 9: .bool, 10: .f16, 11: .f64, 12: .u32,
-      13: .u64, 14: .c64, 15: .c128, 16: .bf16, 17: .f8e4m3, 18: .f8e4m3fnuz, 19: .f8e5m2, 20: .f8e5m2fnuz, 21: .u4,
-      22: .i4, 23: .f4, 24: .f8e8m0, 25: .u2, 26: .i2, 27: .f6e2m3, 28: .f6e3m2,
-    ]
-    guard let number, let type = types[number] else { throw NotApplicable(reason: "element type \(number ?? 0)") }
-    self = type
-  }
-}
-
 extension ONNXTensor {
   /// The type, the extents, and the bytes as `raw_data` would hold them.
   func content() throws -> (type: ElementType, extents: [Int], bytes: [UInt8]) {
-    let type = try ElementType(onnx: dataType)
+    guard let type = ONNXDataType(rawValue: dataType ?? 0)?.elementType else {
+      throw NotApplicable(reason: "element type \(dataType ?? 0)")
+    }
     let extents = dimensions.map { Int($0) }
     if let rawData { return (type, extents, try rawData.bytes()) }
     var bytes: [UInt8] = []
@@ -57,15 +46,5 @@ extension ONNXTensor {
       throw NotApplicable(reason: "element type \(type)")
     }
     return tensor
-  }
-
-  /// The tensor as a constant of a graph.
-  func weight() throws -> Weight {
-    let (type, extents, bytes) = try content()
-    guard type != .string, let shape = Shape(checking: extents, of: type), shape.byteCount(of: type) == bytes.count
-    else {
-      throw NotApplicable(reason: "constants of type \(type)")
-    }
-    return .literal(bytes: bytes, type: type, shape: shape)
   }
 }

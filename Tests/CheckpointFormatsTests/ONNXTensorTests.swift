@@ -116,6 +116,9 @@ struct ContradictoryTensor: Sendable, CustomTestStringConvertible {
     Self("a negative extent", "tensorMalformed") { $0.dimensions = [-2, -2] },
     Self("extents whose product overflows", "shapeOverflow") { $0.dimensions = [1 << 40, 1 << 40] },
     Self("bits that overflow", "shapeOverflow") { $0.dimensions = [1 << 60] },
+    Self("no elements, but strides that overflow", "shapeOverflow") {
+      ($0.dimensions, $0.rawData) = ([0, 1 << 40, 1 << 40], .bytes([]))
+    },
     Self("too few bytes", "sizeMismatch") { $0.rawData = .bytes([1, 2, 3]) },
     Self("too many bytes", "sizeMismatch") { $0.rawData = .bytes(Array(repeating: 0, count: 17)) },
     Self("no bytes", "sizeMismatch") { $0.rawData = nil },

@@ -56,6 +56,8 @@ public struct Dimension: Sendable {
   public var labels: [LayerLabel]
   /// The number of units.
   public var size: Int
+  /// The neurons or channels that go with one unit, where a format keeps blocks of them together; else 1.
+  public var blockSize = 1
   /// Its class of factors.
   public var factor: FactorID
   /// The axes of constant operands that carry it, in the order of the nodes.

@@ -16,8 +16,19 @@ struct DimensionKinds {
     }
     if uses.contains(where: { isChannel(leaf, $0) }) { return .channels }
     guard let role = roles.first, roles.allSatisfy({ $0 == role }) else { return .valueSize }
+    if role == .heads, isNeverCompared(leaf) { return .neurons }
     if role == .heads, isQueriesOfOneGroup(leaf) { return .queries }
     return role == .neurons && isMixedByWeights(leaf) ? .valueSize : role
+  }
+
+  /// The positions of the summed axis that each unit of a factor takes.
+  func blockSize(of leaf: FactorID, _ contractions: [Contraction]) -> Int {
+    for contraction in contractions {
+      let factors = relations.table.flattened(contraction.axis)
+      guard let place = factors.firstIndex(of: leaf) else { continue }
+      return relations.table.size(of: Array(factors[(place + 1)...]))?.constant ?? 1
+    }
+    return 1
   }
 
   private func isComputed(_ slot: NodeSlot) -> Bool {
@@ -43,7 +54,9 @@ struct DimensionKinds {
 
   private func role(of leaf: FactorID, in axis: Axis) -> DimensionKind {
     let table = relations.table
-    let factors = table.flattened(axis)
+    var factors = table.flattened(axis)
+    // What a block of quantised numbers holds is no unit of its own.
+    while factors.count > 1, let last = factors.last, last != leaf, isBlock(last) { factors.removeLast() }
     if factors.count == 1, let only = factors.first, case .sum(let parts) = table.parts(only) {
       for part in parts where table.leaves(part).contains(leaf) { return role(of: leaf, in: [part]) }
     }
@@ -52,6 +65,11 @@ struct DimensionKinds {
     if place == factors.count - 1 { return .valueSize }
     if factors.count == 2 { return .heads }
     return factors.count == 3 ? (place == 0 ? .groups : .queries) : .valueSize
+  }
+
+  private func isBlock(_ factor: FactorID) -> Bool {
+    let pins = relations.table.pins(factor)
+    return !pins.isEmpty && pins.allSatisfy { $0.reason == .block }
   }
 
   private func carries(_ axes: [Axis]?, _ leaf: FactorID) -> Bool {
@@ -68,6 +86,24 @@ struct DimensionKinds {
         carries($0.flatMap { relations.valueAxes[$0] }, leaf)
       }
     }
+  }
+
+  /// Whether no attention has the factor, neither a node that is one nor a product of two computed operands: then it counts blocks of neurons
+  /// that a format keeps together.
+  private func isNeverCompared(_ leaf: FactorID) -> Bool {
+    func carries(_ node: Int) -> Bool {
+      let outputs = graph.nodes[node].outputs.map { $0.flatMap { relations.valueAxes[$0] } }
+      let inputs = graph.nodes[node].inputs.indices.map {
+        relations.axes(of: NodeSlot(node: node, slot: $0), in: graph)
+      }
+      return (inputs + outputs).contains { self.carries($0, leaf) }
+    }
+    let products = relations.contractions.filter { contraction in
+      guard let (left, right) = operands(contraction), !contraction.isActivationAlone else { return false }
+      return isComputed(left) && isComputed(right)
+    }.map(\.node)
+    let attentions = graph.nodes.indices.filter { graph.nodes[$0].op.name.hasSuffix("Attention") }
+    return !(products + attentions).contains(where: carries)
   }
 
   /// Whether scores are formed of queries that carry the factor and keys that do not.

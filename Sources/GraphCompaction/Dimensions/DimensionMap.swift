@@ -84,7 +84,8 @@ public struct DimensionMap: Sendable {
       if interface.isFree(leaf, pins[leaf]) {
         dimensions.append(
           Dimension(
-            id: dimensions.count, kind: kind, labels: labels.labels(of: found), size: size, factor: leaf, uses: found,
+            id: dimensions.count, kind: kind, labels: labels.labels(of: found), size: size,
+            blockSize: kind == .neurons ? kinds.blockSize(of: leaf, sums) : 1, factor: leaf, uses: found,
             contractions: sums))
       } else {
         pinned.append(

@@ -12,7 +12,7 @@ struct LayerLabels {
 
   init(_ graph: Graph, _ relations: AxisRelations) {
     self.graph = graph
-    let labels = graph.nodes.map(\.layer)
+    let labels = Self.withoutWrappers(graph.nodes.map(\.layer), graph)
     nodes = labels
     var stacks: [(name: String, count: Int)] = []
     for contraction in relations.contractions where !Self.convolutions.contains(graph.nodes[contraction.node].op.name) {
@@ -26,6 +26,18 @@ struct LayerLabels {
       }
     }
     self.stacks = stacks
+  }
+
+  /// The branches of a conditional come from several exports; where one of them wraps the model once more, its stacks lose the wrapper's name.
+  private static func withoutWrappers(_ labels: [LayerLabel?], _ graph: Graph) -> [LayerLabel?] {
+    if graph.regions.isEmpty { return labels }
+    let names = Set(labels.compactMap { $0?.stack }).sorted { $0.count < $1.count }
+    return labels.map { label in
+      guard let label, let inner = names.first(where: { !$0.isEmpty && label.stack.hasSuffix("." + $0) }) else {
+        return label
+      }
+      return LayerLabel(stack: inner, number: label.number)
+    }
   }
 
   /// The layers whose nodes read the weights, in the order of the nodes; where no node tells, what the names of the tensors say.

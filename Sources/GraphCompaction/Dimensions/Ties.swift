@@ -93,17 +93,22 @@ struct TieLoosening {
     return result
   }
 
-  /// The readers of a value by the layer and part of it they stand in; each by itself where names tell nothing.
+  /// The readers of a value by the layer they stand in; each by itself where names tell nothing of any. Empty when one layer has them all.
   private func groups(_ readers: [NodeSlot]) -> [[NodeSlot]] {
+    let nodes = map.graph.nodes
+    let labels = Set(readers.compactMap { nodes[$0.node].layer })
+    if labels.count == 1 { return [] }
     var order: [String] = []
     var groups: [String: [NodeSlot]] = [:]
     for reader in readers {
-      let node = map.graph.nodes[reader.node]
+      let node = nodes[reader.node]
+      // A reader outside of layers, such as the end of a branch, reads what it read.
+      if !labels.isEmpty, node.layer == nil { continue }
       let place = node.layer.map { "\($0.stack) \($0.number) \(node.region ?? -1)" } ?? "node \(reader.node)"
       if groups[place] == nil { order.append(place) }
       groups[place, default: []].append(reader)
     }
-    return order.compactMap { groups[$0] }
+    return order.count > 1 ? order.compactMap { groups[$0] } : []
   }
 
   private func unused(_ base: String, in graph: Graph) -> String {

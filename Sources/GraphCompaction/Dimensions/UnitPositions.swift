@@ -76,7 +76,7 @@ extension DimensionMap {
     }
     for contraction in set.contractions {
       if let consumer = consumer(contraction) {
-        add(consumer, contraction.axis)
+        add(consumer, relations.operandAxes[consumer.slot].map { $0[consumer.axis] } ?? contraction.axis)
       } else if !contraction.isActivationAlone {
         for use in set.dimensions.flatMap(\.uses) {
           if let axes = relations.operandAxes[use.slot] { add(use, axes[use.axis]) }

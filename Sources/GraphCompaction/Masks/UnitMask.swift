@@ -30,15 +30,17 @@ public struct UnitMask: Sendable, Hashable {
 }
 
 /// What a mask asks of one layer.
-struct LayerWish: Sendable, Hashable {
+package struct LayerWish: Sendable, Hashable {
   /// Query heads to remove.
-  var heads: Set<Int> = []
+  package var heads: Set<Int> = []
   /// Neurons to remove.
-  var neurons: Set<Int> = []
+  package var neurons: Set<Int> = []
   /// Factors other than 0 and 1, by query head.
-  var headFactors: [Int: Float] = [:]
+  package var headFactors: [Int: Float] = [:]
   /// Factors other than 0 and 1, by neuron.
-  var neuronFactors: [Int: Float] = [:]
+  package var neuronFactors: [Int: Float] = [:]
+
+  package init() {}
 }
 
 extension UnitMask {
@@ -46,7 +48,7 @@ extension UnitMask {
   ///
   /// - Throws: `maskShape` when the numbers of layers or units differ from the model's or positions name a unit in part, `maskValue` for a
   ///   number that is not finite, `notRemovable` when a layer or an axis without removable units is not kept whole.
-  func wishes(for map: DimensionMap) throws(CompactionError) -> (layers: [LayerWish], others: [Set<Int>]) {
+  package func wishes(for map: DimensionMap) throws(CompactionError) -> (layers: [LayerWish], others: [Set<Int>]) {
     var wishes = Array(repeating: LayerWish(), count: map.layers.count)
     for (name, lists) in [("head_mask", heads), ("kv_group_mask", groups), ("ffn_mask", ffn)]
     where !lists.isEmpty {
@@ -79,6 +81,7 @@ extension UnitMask {
   private func apply(
     _ list: [Float], _ name: String, to wish: inout LayerWish, _ layer: LayerUnits, _ map: DimensionMap
   ) throws(CompactionError) {
+    let list = try name == "ffn_mask" ? blocks(list, layer) : list
     let width =
       name == "ffn_mask" ? layer.neurons?.size : name == "head_mask" ? layer.heads?.count : layer.heads?.groupCount
     guard let width else {
@@ -106,5 +109,25 @@ extension UnitMask {
         }
       }
     }
+  }
+
+  /// One number for each block of neurons, where a format keeps blocks together and the list has a number for each neuron.
+  private func blocks(_ list: [Float], _ layer: LayerUnits) throws(CompactionError) -> [Float] {
+    guard let neurons = layer.neurons, neurons.blockSize > 1, list.count == neurons.size * neurons.blockSize else {
+      return list
+    }
+    let size = neurons.blockSize
+    var result: [Float] = []
+    for block in 0..<neurons.size {
+      let part = Set(list[block * size..<(block + 1) * size])
+      guard part.count == 1, let value = part.first else {
+        throw CompactionError(
+          .notRemovable, subject: .layer(layer.index),
+          expected: "whole blocks of \(size) neurons, as they are quantised",
+          found: "a mask that differs within block \(block)", remedy: "mask the model before it is quantised")
+      }
+      result.append(value)
+    }
+    return result
   }
 }

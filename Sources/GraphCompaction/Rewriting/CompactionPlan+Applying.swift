@@ -8,6 +8,31 @@ extension CompactionPlan {
   /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut, `inconsistent` when the plan is not of this graph
   ///   or the result is not what was planned.
   public func apply(to map: DimensionMap) throws(CompactionError) -> Graph {
+    let (keep, changes) = try cuts(in: map)
+    var rewriter = GraphRewriter(map, keep: keep, changes: changes)
+    return try rewriter.rewritten()
+  }
+
+  /// The axes of graph inputs and outputs that lose positions, with the positions that stay.
+  ///
+  /// - Throws: `inconsistent` when the plan is not of this graph.
+  public func interfaceCuts(in map: DimensionMap) throws(CompactionError) -> [InterfaceCut] {
+    let positions = AxisPositions(table: map.relations.table, keep: try cuts(in: map).keep)
+    var result: [InterfaceCut] = []
+    for id in map.graph.inputs + map.graph.outputs {
+      for (axis, factors) in (map.axes(id) ?? []).enumerated() {
+        if let kept = positions.positions(factors) {
+          result.append(InterfaceCut(value: id, axis: axis, positions: kept))
+        }
+      }
+    }
+    return result
+  }
+
+  /// What is kept of each dimension, and what happens to the weights that read what stays.
+  private func cuts(
+    in map: DimensionMap
+  ) throws(CompactionError) -> (keep: KeepTable, changes: [NodeSlot: [ConsumerChange]]) {
     guard map.layers.count == layers.count else {
       throw CompactionError(.inconsistent, expected: "\(layers.count) layers", found: "\(map.layers.count)")
     }
@@ -48,8 +73,7 @@ extension CompactionPlan {
       map.consumerChanges(
         &changes, of: .single(units.dimension), zeroing: Set(plan.units.padded), factors: plan.units.rescaled)
     }
-    var rewriter = GraphRewriter(map, keep: keep, changes: changes)
-    return try rewriter.rewritten()
+    return (keep, changes)
   }
 
   private static func keep(_ heads: HeadUnits, _ plan: HeadPlan, in keep: inout KeepTable) {
@@ -81,4 +105,14 @@ extension CompactionPlan {
   private static func otherGraph(_ layer: Int, _ expected: Int, _ found: Int) -> CompactionError {
     CompactionError(.inconsistent, subject: .layer(layer), expected: "\(expected) units", found: "\(found)")
   }
+}
+
+/// An axis of an input or output of a graph that loses positions.
+public struct InterfaceCut: Sendable, Hashable {
+  /// The input or output.
+  public var value: ValueID
+  /// The axis.
+  public var axis: Int
+  /// The positions that stay, ascending.
+  public var positions: [Int]
 }

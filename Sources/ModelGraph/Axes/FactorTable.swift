@@ -37,6 +37,8 @@ public enum PinReason: String, Sendable, Hashable, CaseIterable {
   case sizeAsValue = "extent used as a number"
   /// A reduction or scan runs over the axis.
   case reduced = "reduced over"
+  /// Numbers are quantised together in blocks of this extent.
+  case block = "quantised in blocks"
   /// The caller provides the axis.
   case graphInput = "graph input"
   /// The caller sees the axis.
@@ -155,8 +157,7 @@ public struct FactorTable: Sendable {
     var a = flattened(first)
     var b = flattened(second)
     guard let sizeA = size(of: a), let sizeB = size(of: b), sizeA == sizeB else {
-      pin(a + b, Pin(.unequal, node: node))
-      return
+      return unifyEnds(a, b, node: node)
     }
     while let x = a.first, let y = b.first {
       if root(x) == root(y) {
@@ -198,6 +199,45 @@ public struct FactorTable: Sendable {
       }
     }
     if !(a + b).isEmpty { pin(a + b, Pin(.unequal, node: node)) }
+  }
+
+  /// Makes the same what two axes of extents not provably equal have in common at their ends, and pins the rest.
+  ///
+  /// When the model runs the extents are equal, or the model fails: then equal factors at the end are the same remainder of a position, and
+  /// equal factors at the beginning the same quotient. An axis that a factor above 1 divides is not one that is repeated.
+  private mutating func unifyEnds(_ first: Axis, _ second: Axis, node: Int) {
+    var a = first
+    var b = second
+    let isSymbolic = size(of: a).map { $0.constant == nil } ?? false || size(of: b).map { $0.constant == nil } ?? false
+    while isSymbolic, let x = a.last, let y = b.last, a.count + b.count > 2 {
+      if root(x) == root(y) {
+        a.removeLast()
+        b.removeLast()
+      } else if size(x) == size(y), size(x).constant != nil {
+        a.removeLast()
+        b.removeLast()
+        unify(x, y, node: node)
+        a = flattened(a)
+        b = flattened(b)
+      } else if let large = size(x).constant, let small = size(y).constant, small > 1, large % small == 0,
+        parts(x) == .leaf, !contains(y, x)
+      {
+        let remainder = make(Size(large / small))
+        entries[root(x).index].parts = .product([remainder, y])
+        a = flattened(a)
+        b = flattened(b)
+      } else if let small = size(x).constant, let large = size(y).constant, small > 1, large % small == 0,
+        parts(y) == .leaf, !contains(x, y)
+      {
+        let remainder = make(Size(large / small))
+        entries[root(y).index].parts = .product([remainder, x])
+        a = flattened(a)
+        b = flattened(b)
+      } else {
+        break
+      }
+    }
+    pin(a + b, Pin(.unequal, node: node))
   }
 
   /// The number of leading factors whose product is a given extent.

@@ -13,7 +13,7 @@ public enum OperatorRegistry {
     RandomOperator.all,
     Reduction.all, ArgumentReduction.all, RunningReduction.all,
     [MatMul()], FusedMatMul.all, Gemm.all, [Einsum()], Conv.all, [ConvTranspose()], Pooling.all,
-    Softmax.all, [LayerNormalization()], RMSNormalization.all, SkipNormalization.all, [EmbedLayerNormalization()],
+    Softmax.all, [LayerNormalization()], RMSNormalization.all, SkipNormalization.all, EmbedLayerNormalization.all,
     [BatchNormalization()], InstanceNormalization.all, AxisNormalization.all,
     RotaryEmbedding.all, [Attention()], FusedAttention.all,
     [MultiHeadAttention(), GroupQueryAttention(), RelativePositionBias()],

@@ -26,11 +26,33 @@ package struct ONNXStoredModel: StoredModel {
     _ = try ShapeInference.inferAll(&graph)
     self.graph = graph
     map = try DimensionMap(graph, options: .graph)
-    layers = map.layers.map(LayerSummary.init)
-    receipt = try imported.metadata[receiptKey].map { text throws(FormatError) in
+    let receipt = try imported.metadata[receiptKey].map { text throws(FormatError) in
       try Receipt(parsing: Array(text.utf8), path: path)
     }
-    try receipt?.requireFits(layers)
+    self.receipt = receipt
+    layers = Self.layers(map, receipt)
+  }
+
+  /// The counts of every layer; what has only one unit left is no dimension any more, and then the receipt tells.
+  private static func layers(_ map: DimensionMap, _ receipt: Receipt?) -> [LayerSummary] {
+    var found = map.layers.map(LayerSummary.init)
+    for plan in receipt?.layers ?? [] {
+      while found.count <= plan.index, found.count < (receipt?.layers.count ?? 0) {
+        found.append(LayerSummary(index: found.count, heads: 0, keyValueHeads: 0, headDim: 0, feedForward: 0))
+      }
+      guard found.indices.contains(plan.index) else { continue }
+      if let heads = plan.heads, found[plan.index].heads == 0, heads.units.after == 1 {
+        found[plan.index].heads = 1
+        found[plan.index].keyValueHeads = 1
+      }
+      if let heads = plan.heads, heads.units.after == found[plan.index].heads {
+        found[plan.index].keyValueHeads = heads.keptGroups.count
+      }
+      if let neurons = plan.neurons, found[plan.index].feedForward == 0, neurons.after == 1 {
+        found[plan.index].feedForward = 1
+      }
+    }
+    return found
   }
 
   /// Whether a path names an ONNX file, or a folder whose only model is one.

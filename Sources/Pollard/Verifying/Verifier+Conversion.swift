@@ -12,7 +12,9 @@ extension Verifier {
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
     var problems: [String] = []
-    let receipt = compacted.receipt.flatMap { fits($0) ? withFactors(CompactionPlan(layers: $0.layers)) : nil }
+    let receipt = compacted.receipt.flatMap {
+      fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
+    }
     compareCounts(receipt.map { Model.layers(original.layers, after: $0) } ?? original.layers, &problems)
     let masked = try maskedGraph()
     let names = Set(compacted.graph.outputs.map { compacted.graph[$0].name })

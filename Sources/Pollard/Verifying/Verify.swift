@@ -39,15 +39,9 @@ struct Verifier {
   let pool: ThreadPool
   let map: DimensionMap
   /// What the verifier's masks ask of each layer.
-  let wishes: [LayerMask]
-
-  /// Units declared off and units scaled in one layer.
-  struct LayerMask {
-    var heads: Set<Int> = []
-    var neurons: Set<Int> = []
-    var headFactors: [Int: Float] = [:]
-    var neuronFactors: [Int: Float] = [:]
-  }
+  let wishes: [LayerWish]
+  /// The units outside of layers that they declare off, for each of the map's.
+  let otherWishes: [Set<Int>]
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
     self.original = original
@@ -56,12 +50,11 @@ struct Verifier {
     self.pool = pool
     map = try original.stored.dimensionMap()
     guard case .file(let path)? = masks else {
-      wishes = original.layers.map { _ in LayerMask() }
+      wishes = map.layers.map { _ in LayerWish() }
+      otherWishes = map.others.map { _ in [] }
       return
     }
-    wishes = try MaskTable(file: path, layers: original.layers).layerMasks(original.layers).map {
-      LayerMask(heads: $0.heads, neurons: $0.neurons, headFactors: $0.headFactors, neuronFactors: $0.neuronFactors)
-    }
+    (wishes, otherWishes) = try MaskTable(file: path, layers: original.layers).unitMask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
@@ -85,7 +78,9 @@ struct Verifier {
     case .same(let found): pairs = found
     case .different(let sentence): problems.append("the computation differs: \(sentence)")
     }
-    problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
+    if compacted.format == .safetensors {
+      problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
+    }
     let expected = try expectedModel(mapping, expectedGraph)
     if let configuration = expected.configuration { problems += configurationProblems(configuration) }
     let proof = try prove(mapping, expected)
@@ -96,7 +91,7 @@ struct Verifier {
   /// Which unit of the compacted model is which of the original: from the receipt when it fits, else by matching rows.
   private func mappedPlan(_ problems: inout [String]) throws -> (CompactionPlan, String)? {
     if let receipt = compacted.receipt, fits(receipt) {
-      return (withFactors(CompactionPlan(layers: receipt.layers)), "the receipt")
+      return (withFactors(CompactionPlan(layers: receipt.layers, dimensions: receipt.dimensions)), "the receipt")
     }
     do {
       return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
@@ -112,6 +107,9 @@ struct Verifier {
       && zip(receipt.layers, map.layers).allSatisfy { plan, layer in
         plan.heads?.units.before == layer.heads?.count && plan.heads?.groupsBefore == layer.heads?.groupCount
           && plan.neurons?.before == layer.neurons?.size
+      }
+      && receipt.dimensions.allSatisfy { plan in
+        map.others.contains { $0.name == plan.name && $0.dimension.size == plan.units.before }
       }
   }
 
@@ -183,12 +181,31 @@ struct Verifier {
         proof.problems.append("layer \(index), neuron \(unit) is declared off and still there")
       }
     }
+    try proveOthers(plan, &proof)
     for (verdicts, claimed) in zip(verdicts, constant) {
       proof.constant += claimed.heads.count { verdicts.heads[$0]?.isConstant ?? false }
       proof.constant += claimed.neurons.count { verdicts.neurons[$0]?.isConstant ?? false }
     }
     proof.ok = proof.problems.isEmpty && proof.unproven == 0
     return proof
+  }
+
+  /// Channels and other units outside of layers.
+  private func proveOthers(_ plan: CompactionPlan, _ proof: inout VerificationReport.Proof) throws {
+    if map.others.isEmpty { return }
+    let plans = Dictionary(plan.dimensions.map { ($0.name, $0.units) }, uniquingKeysWith: { first, _ in first })
+    let units = map.others.map { plans[$0.name] }
+    let gone = units.map { $0?.missing ?? [] }
+    let fill = units.map { Set($0?.padded ?? []) }
+    let verdicts = try map.verdicts(others: zip(gone, fill).map { $0.union($1) }, pool: pool)
+    for (index, other) in map.others.enumerated() {
+      tally(
+        &proof, "\(other.name), unit", gone[index], fill[index], verdicts[index], verdicts[index],
+        declared: otherWishes[index])
+      if let unit = otherWishes[index].subtracting(gone[index]).subtracting(fill[index]).min() {
+        proof.problems.append("\(other.name), unit \(unit) is declared off and still there")
+      }
+    }
   }
 
   private func tally(
@@ -233,7 +250,12 @@ struct Verifier {
             before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
         })
     }
-    return try CompactionPlan(layers: layers).apply(to: map)
+    let dimensions = zip(map.others, otherWishes).map { other, off in
+      DimensionPlan(
+        name: other.name, kind: other.dimension.kind,
+        units: UnitPlan(before: other.dimension.size, kept: Array(0..<other.dimension.size), padded: off.sorted()))
+    }
+    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map)
   }
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
@@ -242,7 +264,8 @@ struct Verifier {
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
     let comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs, pool: pool)
+      reference: masked, other: compacted.graph, values: values, inputs: inputs,
+      otherInputs: try cut(inputs, by: plan), pool: pool)
     guard comparison.comparesOutputs else { return nil }
     return VerificationReport.Run(
       ok: comparison.isWithin(options.tolerance), comparison: comparison,
@@ -250,12 +273,23 @@ struct Verifier {
       distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
   }
 
+  /// The same inputs for the compacted model: caches lose the heads that it lost.
+  private func cut(_ inputs: [String: Tensor], by plan: CompactionPlan) throws -> [String: Tensor] {
+    var result = inputs
+    for cut in try plan.interfaceCuts(in: map) where map.graph.inputs.contains(cut.value) {
+      let name = map.graph[cut.value].name
+      guard let tensor = result[name], tensor.extents.indices.contains(cut.axis),
+        cut.positions.allSatisfy({ $0 < tensor.extents[cut.axis] })
+      else { continue }
+      result[name] = tensor.selecting(cut.positions, axis: cut.axis)
+    }
+    return result
+  }
+
   /// How far the mask moves the outputs, as a share of the largest; nil where nothing is declared.
   func distanceFromUnmasked(_ masked: Graph, _ inputs: [String: Tensor]) throws -> Double? {
     var distance: Double?
-    if wishes.contains(where: {
-      !$0.heads.isEmpty || !$0.neurons.isEmpty || !$0.headFactors.isEmpty || !$0.neuronFactors.isEmpty
-    }) {
+    if wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty }) {
       let outputs = zip(original.graph.outputs, masked.outputs).map { a, b in
         ComparedValue(name: original.graph[a].name, kind: .output, layer: nil, reference: a, other: b)
       }
@@ -276,9 +310,11 @@ struct Verifier {
           ComparedValue(
             name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
             kind: point.kind == .neurons ? .neurons : .heads,
-            layer: point.layer, reference: point.value, other: other, positions: point.positions, units: point.units))
+            layer: point.layer, reference: point.value, other: other, axis: point.axis, positions: point.positions,
+            units: point.units))
       }
     }
+    let cuts = (try? plan.interfaceCuts(in: map)) ?? []
     let otherTaps = Dictionary(
       compacted.graph.taps.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
     for (index, tap) in masked.taps.enumerated() {
@@ -290,7 +326,11 @@ struct Verifier {
     for output in masked.outputs {
       let name = masked[output].name
       guard let other = compacted.graph.outputs.first(where: { compacted.graph[$0].name == name }) else { continue }
-      result.append(ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other))
+      let cut = cuts.first { $0.value == output }
+      result.append(
+        ComparedValue(
+          name: name, kind: .output, layer: nil, reference: output, other: other, axis: cut?.axis,
+          positions: cut?.positions))
     }
     var order: [ValueID: Int] = [:]
     for (index, node) in masked.nodes.enumerated() { for case let id? in node.outputs { order[id] = index } }

@@ -30,18 +30,19 @@ extension ONNXTensor {
     guard segment == nil else { throw failure(.tensorMalformed, expected: "a whole tensor", found: "a segment") }
     var extents: [Int] = []
     extents.reserveCapacity(dimensions.count)
-    var count = 1
+    // Strides are products of the other extents, so those must fit too when one extent is zero.
+    var (count, spread) = (1, type.bitCount ?? 128)
     for dimension in dimensions {
       guard dimension >= 0, let extent = Int(exactly: dimension) else {
         throw failure(.tensorMalformed, expected: "extents of 0 or more", found: "\(dimension)")
       }
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard !overflow else { throw tooLarge() }
-      count = product
+      let (span, spanOverflow) = spread.multipliedReportingOverflow(by: max(extent, 1))
+      guard !overflow, !spanOverflow else { throw tooLarge() }
+      (count, spread) = (product, span)
       extents.append(extent)
     }
-    let (bits, overflow) = count.multipliedReportingOverflow(by: type.bitCount ?? 128)
-    guard !overflow else { throw tooLarge() }
+    let bits = count == 0 ? 0 : spread
     let byteCount = type.bitCount == nil ? nil : bits / 8 + (bits % 8 == 0 ? 0 : 1)
     return ONNXTensorForm(type: type, shape: Shape(extents), elementCount: count, byteCount: byteCount)
   }

@@ -104,10 +104,30 @@ struct FusedAttention: Operator {
     }
   }
 
+  /// The product of the operand and the matrix, both as numbers.
+  private func projected(_ context: inout ZeroContext) throws(FormatError) -> TokenState? {
+    guard var weight = context.weight(1), weight.shape.rank == 2, weight.type.canBeCast(to: .f32),
+      var x = try context.state(0)
+    else { return nil }
+    if isQuantized {
+      // Zero means equal to the zero point, on both sides.
+      let worst = x.worst
+      x = context.centred(0, zeroPoint: 6) ?? TokenState(shape: x.shape, all: worst == .poisoned ? .poisoned : .unknown)
+      weight = weight.cast(to: .f32)
+      if context.node.input(7) != nil {
+        guard let point = context.weight(7), point.type.canBeCast(to: .f32),
+          point.shape.elementCount == 1 || point.shape.extents == [weight.shape[1]]
+        else { return nil }
+        let shift = point.cast(to: .f32).reshaped([1, point.shape.elementCount])
+        weight = weight.adding(shift.multiplied(by: .floats([-1], shape: [1, 1])))
+      }
+    }
+    return try MatrixProduct().linear(x, weight, &context)
+  }
+
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
-    guard !isQuantized, let weight = context.weight(1), let x = try context.state(0), weight.shape.rank == 2,
-      let shape = context.resultShape(), let widths = widths(context.node, weight.shape[1]),
-      var state = try MatrixProduct().linear(x, weight, &context)
+    guard let columns = context.weight(1)?.shape, columns.rank == 2, let shape = context.resultShape(),
+      let widths = widths(context.node, columns[1]), var state = try projected(&context)
     else { return }
     if context.node.input(2) != nil {
       guard let bias = try context.state(2) else { return }
@@ -120,7 +140,7 @@ struct FusedAttention: Operator {
     }
     if state.worst == .poisoned { return context.set(0, TokenState(shape: shape, all: .poisoned)) }
     let total = widths.reduce(0, +)
-    guard total == weight.shape[1], state.shape.count == 3 else { return }
+    guard total == columns[1], state.shape.count == 3 else { return }
     let values = state.selecting(Array(total - widths[2]..<total), axis: 2)
     var one = values.shape
     one[1] = 1

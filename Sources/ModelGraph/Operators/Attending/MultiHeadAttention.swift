@@ -9,7 +9,7 @@ struct MultiHeadAttention: Operator {
     shapes:
       "q: `[B, S, N·H]`; k: `[B, T, N·H]` or `[B, N, T, H]`; v alike with Hv; past, present: `[B, N, ·, H]`; y: `[B, S, N·Hv]`.",
     axes: "Axes of heads are N × H and N × Hv; H is pinned, N passes; packed operands (rank 5) are pinned.",
-    zeros: "A column of values that is zero stays so, without a bias and a cache.",
+    zeros: "A column of values that is zero with its bias stays so, without a cache.",
     source: "ONNX Runtime, com.microsoft.MultiHeadAttention-1")
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
@@ -93,8 +93,8 @@ struct MultiHeadAttention: Operator {
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
-    guard let shape = context.resultShape(), shape.count == 3, context.node.input(3) == nil,
-      context.node.input(6) == nil, var v = try context.state(2)
+    guard let shape = context.resultShape(), shape.count == 3, context.node.input(6) == nil,
+      var v = try context.state(2)
     else { return }
     for slot in 0..<2 where try context.state(slot)?.worst == .poisoned {
       return context.set(0, TokenState(shape: shape, all: .poisoned))
@@ -103,6 +103,16 @@ struct MultiHeadAttention: Operator {
       v = v.transposed([0, 2, 1, 3]).reshaped([v.shape[0], v.shape[2], v.shape[1] * v.shape[3]])
     }
     guard v.shape.count == 3 else { return }
+    if context.node.input(3) != nil {
+      guard let bias = try context.state(3), bias.shape.count == 1, bias.shape[0] >= v.shape[2] else { return }
+      let own = bias.selecting(Array(bias.shape[0] - v.shape[2]..<bias.shape[0]), axis: 0)
+      let sum = TokenState.combined([v, own], shape: v.shape) { parts in
+        let worst = max(parts[0].0, parts[1].0)
+        return worst == .constant ? (.unknown, 0) : (worst, 0)
+      }
+      guard let sum else { return }
+      v = sum
+    }
     var one = v.shape
     one[1] = 1
     var rows = v.joining([1], shape: one)

@@ -16,8 +16,10 @@ struct If: Operator {
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
     let count = count(context.node)
+    // A conditional whose branches are still graphs within it says nothing about its results.
     guard context.node.inputs.count == 1 + 2 * count else {
-      throw context.failure(expected: "results of two branches", found: "\(context.node.inputs.count) operands")
+      for slot in 0..<count { context.set(slot, ValueType(.f32, nil)) }
+      return
     }
     for slot in 0..<count {
       let first = context.type(1 + slot)
@@ -45,6 +47,7 @@ struct If: Operator {
 
   func relate(_ context: inout AxisContext) {
     let count = count(context.node)
+    guard context.node.inputs.count == 1 + 2 * count else { return }
     for slot in 0..<count {
       guard let rank = context.outputRank(slot), context.rank(1 + slot) == rank, context.rank(1 + count + slot) == rank
       else { continue }
@@ -62,6 +65,7 @@ struct If: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     let count = count(context.node)
+    guard context.node.inputs.count == 1 + 2 * count else { return }
     for slot in 0..<count {
       guard let a = try context.state(1 + slot), let b = try context.state(1 + count + slot),
         let shape = context.resultShape(slot)

@@ -2,15 +2,25 @@ import PollardBase
 
 /// Word, position and segment embeddings added and normalised, as ONNX Runtime fuses them.
 struct EmbedLayerNormalization: Operator {
-  let name = OperatorName("EmbedLayerNormalization", domain: "com.microsoft")
-  let documentation = OperatorDocumentation(
-    summary: "`y = layer norm of (word[ids] + position[places] + segment[segments]) · scale + shift`.",
-    shapes: "ids, segments, mask: `[B, S]`; tables: `[n, C]`; scale, shift: `[C]`; y: `[B, S, C]`.",
-    axes: "C is pinned; rows of the tables are pinned; batch and sequence are themselves.", zeros: "Unknown.",
-    source: "ONNX Runtime, com.microsoft.EmbedLayerNormalization-1")
+  let name: OperatorName
+  /// Whether the tables hold small integers, with a scale and a zero point each.
+  let isQuantized: Bool
+
+  static let all = [
+    EmbedLayerNormalization(name: OperatorName("EmbedLayerNormalization", domain: "com.microsoft"), isQuantized: false),
+    EmbedLayerNormalization(name: OperatorName("QEmbedLayerNormalization", domain: "com.microsoft"), isQuantized: true),
+  ]
+
+  var documentation: OperatorDocumentation {
+    OperatorDocumentation(
+      summary: "`y = layer norm of (word[ids] + position[places] + segment[segments]) · scale + shift`.",
+      shapes: "ids, segments, mask: `[B, S]`; tables: `[n, C]`; scale, shift: `[C]`; y: `[B, S, C]`.",
+      axes: "C is pinned; rows of the tables are pinned; batch and sequence are themselves.", zeros: "Unknown.",
+      source: "ONNX Runtime, \(name)-1", family: "Fused embeddings")
+  }
 
   func infer(_ context: inout InferenceContext) throws(GraphError) {
-    let element = context.element(2) ?? .f32
+    let element = context.element(isQuantized ? 8 : 2) ?? .f32
     var shape: [Size]?
     if let ids = context.shape(0), let table = context.shape(2), ids.count == 2, table.count == 2 {
       shape = ids + [table[1]]
@@ -22,7 +32,7 @@ struct EmbedLayerNormalization: Operator {
 
   func relate(_ context: inout AxisContext) {
     guard context.rank(0) == 2, context.outputRank(0) == 3 else { return }
-    for slot in [0, 1, 7, 8] where context.rank(slot) == 2 {
+    for slot in isQuantized ? [0, 1, 7] : [0, 1, 7, 8] where context.rank(slot) == 2 {
       for axis in 0..<2 { context.unifyBroadcasting(.input(slot, axis), .output(0, axis)) }
     }
     for slot in [2, 3, 4] where context.rank(slot) == 2 {

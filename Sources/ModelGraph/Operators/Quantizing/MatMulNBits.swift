@@ -35,8 +35,8 @@ struct MatMulNBits: Operator {
     context.unify(.input(1, 0), .output(0, rank - 1))
     let within = context.factor(Size(block))
     context.unify([.input(0, rank - 1)], [.input(1, 1), within])
-    context.pin(term: within, .undescribed)
-    context.pin(.input(1, 2), .undescribed)
+    context.pin(term: within, .block)
+    context.pin(.input(1, 2), .block)
     context.recordContraction(.input(0, rank - 1), .input(1, 1))
     relateBlocks(2, &context)
     if context.node.input(3) != nil {
@@ -45,8 +45,8 @@ struct MatMulNBits: Operator {
       } else if context.rank(3) == 2 {
         // Several zero points share a byte: blocks stay.
         context.unify(.input(3, 0), .input(1, 0))
-        context.pin(.input(3, 1), .undescribed)
-        context.pin(.input(1, 1), .undescribed)
+        context.pin(.input(3, 1), .block)
+        context.pin(.input(1, 1), .block)
       } else {
         for axis in [0, 1] { context.pin(.input(1, axis), .undescribed) }
       }
@@ -66,10 +66,37 @@ struct MatMulNBits: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard let x = try context.state(0), let last = x.shape.indices.last else { return }
-    try context.recordObservation(x, axis: last, slot: 0)
-    if x.worst == .zero, context.node.input(5) == nil, let shape = context.resultShape() {
-      context.set(0, TokenState(shape: shape, all: .zero))
+    let others = Set(0..<last)
+    let joined = x.joining(others, shape: Array(repeating: 1, count: last) + [x.shape[last]]).holding([last])
+    let length = x.shape[last]
+    guard joined.packed.count == length else { return }
+    let activation = joined.packed
+    guard let zeros = try BlockZeros(context, activation: activation) else {
+      return try context.recordObservation(x, axis: last, slot: 0)
     }
+    var terms: [ElementState] = []
+    for k in 0..<length {
+      let isZero = zeros.positionZero[k]
+      terms.append(activation[k] == .poisoned ? .poisoned : isZero || activation[k] == .zero ? .zero : activation[k])
+    }
+    context.record(
+      ContractionTerms(
+        node: context.index, activationSlot: 0, terms: terms, consumerZero: zeros.positionZero,
+        producerZero: activation.map { $0 == .zero }, activationPoisoned: activation.map { $0 == .poisoned }))
+    let inherited = activation.contains(.poisoned)
+    var rows = zeros.rowZero.map { $0 && !inherited ? ElementState.zero : .unknown }
+    if context.node.input(5) != nil {
+      guard let bias = try context.state(5), bias.shape == [rows.count] else { return }
+      for (index, state) in bias.states.enumerated() {
+        rows[index] = state == .constant ? .unknown : max(rows[index], state)
+      }
+    }
+    guard let shape = context.resultShape(), shape.last == rows.count, !rows.isEmpty else { return }
+    context.set(
+      0,
+      TokenState(
+        shape: shape, held: Array(repeating: 1, count: shape.count - 1) + [rows.count], packed: rows,
+        constants: Array(repeating: 0, count: rows.count)))
   }
 
   func adapt(_ context: inout AdaptationContext) throws(CompactionError) {
