@@ -197,9 +197,6 @@ def _build(name, case, directory, model, f, g, seed):
     before = sum(t.numel() for t in units.tensors.values())
     rules = units.zero(plan, case["rules"] if "rules" in case else None)
     save("masked.onnx")
-    if case.get("shared"):  # only what all layers of a stack lost
-        plan = {stack: {n: {"heads": sorted(set.intersection(*[set(layer["heads"]) for layer in layers.values()])), "ffn": layer["ffn"]}
-                        for n, layer in layers.items()} for stack, layers in plan.items()}
     removed = units.removed_parameters(plan, case.get("absent"), case.get("counted") == "matrices")
     with torch.no_grad():
         effect = distance(dict(zip(f.outputs, wrapped(*sample.values()))), dense_outputs)

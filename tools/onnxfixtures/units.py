@@ -109,6 +109,7 @@ class Units:
 
         def choose(*names):
             names = [name for name in names if allowed is None or name in allowed]
+            assert names or allowed == (), "no rule allowed makes this unit dead"
             return names[turn % len(names)] if names else None
 
         def apply(slices, roles, name):
@@ -126,13 +127,14 @@ class Units:
                         name = choose("consumer", "value", "all")
                         roles = {"all": {"query", "key", "value", "consumer"}}.get(name, {name})
                         apply(self.head(stack, layer, head), roles, f"head {name}")
-                    elif head // self.geometry.ratio in groups and head // self.geometry.ratio % 2 \
-                            and (allowed is None or "value" in allowed):
-                        if head // self.geometry.ratio not in done:
-                            apply(self.group(stack, layer, head // self.geometry.ratio), {"value"}, "group value")
-                        done.add(head // self.geometry.ratio)
-                    else:
-                        apply(self.head(stack, layer, head), {"consumer"}, "head consumer")
+                        continue
+                    group = head // self.geometry.ratio
+                    by_value = group in groups and (choose("consumer", "value") == "value" if allowed else group % 2)
+                    if not by_value:
+                        apply(self.head(stack, layer, head), {choose("consumer")}, "head consumer")
+                    elif group not in done:  # once for all queries of the group
+                        apply(self.group(stack, layer, group), {"value"}, "group value")
+                        done.add(group)
                 for neuron in units["ffn"]:
                     turn += 1
                     gated = len(FEED_FORWARD[stack][0]) == 2
