@@ -56,7 +56,9 @@ let package = Package(
     .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
     .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
-    .testTarget(name: "BackendTests", dependencies: ["CheckpointFormats", "ModelGraph", "GraphExecution"]),
+    .testTarget(
+      name: "BackendTests",
+      dependencies: ["PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution"]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

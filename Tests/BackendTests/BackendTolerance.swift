@@ -21,7 +21,7 @@ struct BackendTolerance {
     let (a, b) = (found.doubles(), expected.doubles())
     let wrong = a.indices.filter { index in
       let (x, y) = (a[index], b[index])
-      return !(x == y || x.isNaN && y.isNaN || abs(x - y) <= absolute + relative * abs(y))
+      return !(x == y || x.isNaN && y.isNaN || y.isFinite && abs(x - y) <= absolute + relative * abs(y))
     }
     guard let index = wrong.first else { return nil }
     return "\(wrong.count) of \(a.count) elements, first \(index): \(a[index]), expected \(b[index])"

@@ -143,6 +143,26 @@ struct ONNXStructureTests {
     }
   }
 
+  @Test(
+    "A file of another format is named as what it is",
+    arguments: [
+      ("an empty file", []), ("a Git LFS pointer", Array("version https://git-lfs.github.com/spec/v1\noid".utf8)),
+      ("a web page", Array("<!DOCTYPE html><html>".utf8)), ("a GGUF file", Array("GGUF\u{3}\0\0\0".utf8)),
+      ("a model in ONNX Runtime's own format", [24, 0, 0, 0] + Array("ORTM".utf8)),
+      ("a safetensors file", [2, 0, 0, 0, 0, 0, 0, 0] + Array("{}".utf8)), ("a text", Array("{\"irVersion\": 8}".utf8)),
+    ] as [(String, [UInt8])])
+  func otherFormats(_ found: String, _ bytes: [UInt8]) throws {
+    let folder = try TemporaryFolder()
+    try AtomicFile.write(bytes, to: folder("m.onnx"))
+    do {
+      _ = try ONNXFile(path: folder("m.onnx"))
+      Issue.record("accepted")
+    } catch {
+      #expect(error.code.name == "notONNX")
+      #expect(error.found == found)
+    }
+  }
+
   @Test("Branches see the values around them, and siblings may use the same names")
   func scopes() throws {
     let branch = onnxGraph(inputs: [], [ONNXNode("Neg", inputs: ["x"], outputs: ["b"])], outputs: ["b"])

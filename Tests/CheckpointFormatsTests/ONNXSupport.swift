@@ -2,9 +2,9 @@ import CheckpointFormats
 import PollardBase
 import TensorStorage
 
-/// The rows of a file of `golden/onnx/`, or of a file anywhere.
+/// The rows of a file of `golden/onnx-codec/`, or of a file anywhere.
 func onnxRows(_ name: String) throws -> [[Substring]] {
-  let path = Paths.join(Paths.join(golden, "onnx"), name)
+  let path = Paths.join(Paths.join(golden, "onnx-codec"), name)
   return String(decoding: try allBytes(path), as: UTF8.self).split(separator: "\n")
     .map { $0.split(separator: "\t", omittingEmptySubsequences: false) }
 }

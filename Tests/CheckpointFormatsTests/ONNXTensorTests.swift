@@ -42,6 +42,27 @@ struct ONNXTensorTests {
     #expect(codeThrown { _ = try unpack(.uint4, 3, [1]) } == "sizeMismatch")
   }
 
+  @Test("The positions of a sparse tensor are counted row-major, and must ascend inside it")
+  func sparse() throws {
+    func positions(_ indices: [Int64], _ shape: Shape, dense: [Int64] = [2, 3]) throws -> [Int] {
+      var sparse = ONNXSparseTensor()
+      sparse.values = ONNXTensor("s", .floats([1, 2], shape: [2]))
+      sparse.indices = ONNXTensor(nil, .integers(indices, shape: shape))
+      sparse.dimensions = dense
+      return try sparse.elements().positions
+    }
+    #expect(try positions([1, 5], [2]) == [1, 5])
+    #expect(try positions([0, 1, 1, 2], [2, 2]) == [1, 5])
+    #expect(codeThrown { _ = try positions([5, 1], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([1, 1], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([1, 6], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([-1, 5], [2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1, 1, 3], [2, 2]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1, 2], [3]) } == "tensorMalformed")
+    #expect(codeThrown { _ = try positions([0, 1], [2], dense: [1 << 40, 1 << 40]) } == "shapeOverflow")
+    #expect(codeThrown { _ = try ONNXSparseTensor().elements() } == "tensorMalformed")
+  }
+
   @Test("Strings are byte strings")
   func strings() throws {
     var tensor = ONNXTensor()

@@ -157,6 +157,19 @@ struct ONNXWriterTests {
     try expectWeights(ONNXFile(path: folder("a.onnx")))
   }
 
+  @Test("A pair of files is replaced by another")
+  func replacedPair() throws {
+    let folder = try TemporaryFolder()
+    var options = ONNXWriter.Options()
+    options.placement = .external
+    let other = onnxModel(onnxGraph(outputs: ["x"], initializers: [ONNXTensor("w", .zeros(type: .f32, shape: [999]))]))
+    try ONNXWriter(other, to: folder("m.onnx"), options: options).write(threads: threads)
+    options.isReplacing = true
+    try ONNXWriter(Self.model(), to: folder("m.onnx"), options: options).write(threads: threads)
+    #expect(try folder.names == ["m.onnx", "m.onnx.data"])
+    try expectWeights(ONNXFile(path: folder("m.onnx")))
+  }
+
   @Test("Nothing is left of an output that fails")
   func failure() throws {
     let folder = try TemporaryFolder()

@@ -16,9 +16,9 @@ struct OperatorTableTests {
     #expect(found == text, "first line that differs: \(difference.map { "\($0.0)\n\($0.1)" } ?? "the last one")")
   }
 
-  @Test("leaves no operator without a word", arguments: OperatorRegistry.all.map(\.name.name))
-  func isComplete(name: String) {
-    let text = OperatorRegistry.find(OperatorName(name)).documentation
+  @Test("leaves no operator without a word", arguments: OperatorRegistry.all.map(\.name))
+  func isComplete(name: OperatorName) {
+    let text = OperatorRegistry.find(name).documentation
     for part in [text.summary, text.shapes, text.axes, text.zeros, text.source] { #expect(!part.isEmpty) }
     #expect(text.summary.hasSuffix("."))
   }
@@ -55,11 +55,11 @@ enum OperatorTable {
     while start < operators.count {
       let first = operators[start].documentation
       var end = start
-      while end + 1 < operators.count, operators[end + 1].documentation.shapes == first.shapes,
-        operators[end + 1].documentation.axes == first.axes
-      { end += 1 }
-      lines += end > start + 1 ? table(Array(operators[start...end])) : section(operators[start])
-      start = end > start + 1 ? end + 1 : start + 1
+      while !first.family.isEmpty, end + 1 < operators.count, operators[end + 1].documentation.family == first.family {
+        end += 1
+      }
+      lines += first.family.isEmpty ? section(operators[start]) : table(Array(operators[start...end]))
+      start = end + 1
     }
     while lines.last == "" { lines.removeLast() }
     return lines.joined(separator: "\n") + "\n"
@@ -67,7 +67,7 @@ enum OperatorTable {
 
   private static func table(_ operators: [any Operator]) -> [String] {
     let first = operators[0].documentation
-    var lines = ["## Element by element: \(operators[0].requiredInputs == 1 ? "one operand" : "two operands")", ""]
+    var lines = ["## \(first.family)", ""]
     lines += ["- Shapes: \(first.shapes)", "- Axes: \(first.axes)", ""]
     let common = operators.allSatisfy { $0.documentation.zeros == first.zeros }
     if common { lines.insert("- Zeros: \(first.zeros)", at: lines.count - 1) }
@@ -75,7 +75,7 @@ enum OperatorTable {
     lines.append(common ? "|---|---|---|" : "|---|---|---|---|")
     for item in operators {
       let text = item.documentation
-      let cells = [item.name.name, text.summary] + (common ? [] : [text.zeros]) + [text.source]
+      let cells = ["\(item.name)", text.summary] + (common ? [] : [text.zeros]) + [text.source]
       lines.append("| " + cells.map(cell).joined(separator: " | ") + " |")
     }
     return lines + [""]
@@ -84,7 +84,7 @@ enum OperatorTable {
   private static func section(_ item: any Operator) -> [String] {
     let text = item.documentation
     return [
-      "## \(item.name.name)", "", text.summary, "", "- Shapes: \(text.shapes)", "- Axes: \(text.axes)",
+      "## \(item.name)", "", text.summary, "", "- Shapes: \(text.shapes)", "- Axes: \(text.axes)",
       "- Zeros: \(text.zeros)", "- Source: \(text.source)", "",
     ]
   }

@@ -40,10 +40,30 @@ struct SizeTests {
     #expect(batch.multiplied(by: batch)?.evaluated(["batch": .max]) == nil)
   }
 
-  @Test("Only polynomials without negative terms are certainly positive")
-  func positive() {
-    #expect(batch.isPositive)
+  @Test("Symbols may be zero: only a constant term makes a sum certainly positive")
+  func positive() throws {
+    #expect(!batch.isPositive)
+    #expect(batch.isNonNegative)
+    #expect(batch.adding(1)?.isPositive == true)
     #expect(!Size(0).isPositive)
-    #expect(batch.subtracting(1)?.isPositive == false)
+    #expect(batch.subtracting(1)?.isNonNegative == false)
+    #expect(batch.subtracting(1)?.lowerBound == -1)
+    #expect(Size(3).subtracting(batch)?.upperBound == 3)
+    let difference = try #require(batch.subtracting(past))
+    #expect(difference.upperBound == nil)
+    #expect(difference.lowerBound == nil)
+  }
+
+  @Test("Division by a sum undoes multiplication by it")
+  func longDivision() throws {
+    let sum = try #require(batch.adding(past))
+    let next = try #require(sum.adding(1))
+    let dozens = try #require(batch.multiplied(by: 12))
+    let rows = try #require(dozens.multiplied(by: sum))
+    #expect(rows.dividedExactly(by: sum) == dozens)
+    #expect(dozens.dividedExactly(by: 6) == batch.multiplied(by: 2))
+    #expect(rows.dividedExactly(by: next) == nil)
+    let square = try #require(sum.multiplied(by: sum))
+    #expect(square.subtracting(1)?.dividedExactly(by: next) == sum.subtracting(1))
   }
 }

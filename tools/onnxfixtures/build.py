@@ -112,7 +112,8 @@ def prove(path, directory, entry):
     try:
         runtime = session(path)
     except Exception as error:
-        raise NotExported(f"ONNX Runtime does not load it: {str(error).strip().splitlines()[0][:300]}")
+        reason = str(error).strip().splitlines()[0].split(" failed:")[-1]  # what comes before names this machine's folders
+        raise NotExported(f"ONNX Runtime does not load it: {reason[:300]}")
     worst = 0.0
     for size in entry["sizes"]:
         inputs = load_file(os.path.join(directory, size["inputs"]))
@@ -154,7 +155,7 @@ def build(name, case, root):
     try:
         model = models.make(family, kind, case["attention"], seed)
     except ValueError as error:
-        raise NotExported(f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise NotExported(f"transformers: {str(error).split('.nn.')[0].split('. ')[0][:200]}") from error
     directory = fresh_directory(os.path.join(root, name))
     try:
         return _build(name, case, directory, model, f, g, seed)

@@ -22,11 +22,13 @@ def exported():
 
 
 # What golden/onnx holds: these with the dense model and its mask file …
-WITH_MASKS = ("bert-ts17-eager", "bert-te23-sdpa", "gpt2-ts17-sdpa", "llama-ts17-sdpa", "llama-optimum14-sdpa")
+WITH_MASKS = ("bert-ts17-eager", "bert-te23-sdpa", "gpt2-ts17-sdpa", "llama-optimum14-sdpa", "bert-ort-fused-eager")
 # … and these as masked models only.
 COMMITTED = WITH_MASKS + (
-    "bert-ts11-eager", "bert-ts14-sdpa", "bert-te18-sdpa", "bert-mlm-ts14-sdpa", "roberta-ts14-eager", "distilbert-ts17-eager",
-    "gpt2-ts11-eager", "gpt2-te18-eager", "gpt2-merged17-sdpa", "llama-ts11-eager", "llama-te18-sdpa", "llama-te23-eager",
-    "qwen3-te18-sdpa", "vit-ts14-sdpa", "vit-te18-sdpa", "t5-optimum14-encoder", "t5-optimum14-decoder-merged", "t5-ts17-eager",
+    "bert-ts11-eager", "bert-te18-sdpa", "roberta-ts14-eager", "distilbert-ts17-eager",
+    "gpt2-ts11-eager", "gpt2-te18-eager", "gpt2-merged17-sdpa", "llama-ts17-sdpa", "llama-te18-sdpa",
+    "llama-te23-eager", "vit-ts14-sdpa", "t5-optimum14-encoder", "t5-optimum14-decoder-merged",
+    "t5-ts17-eager", "bert-ort-multihead", "bert-ort-fastgelu", "bert-int8", "bert-int8-fused", "llama-gqa", "llama-nbits4",
+    "llama-attention23-equal", "resnet-ts17-norms", "resnet-te18-folded", "mobilenet-ts17-norms", 
+    "control-biases-ts17", "control-halves-ts17", "control-keys-ts17", "llama-queries-ts17",
 )
-SMALL = ()

@@ -30,7 +30,9 @@ public struct ONNXFile: Sendable {
     do throws(FormatError) {
       model = try ONNXModel(decoding: ONNXBytes(source))
       try model.checkStructure()
-    } catch { throw error.inFile(source.path) }
+    } catch {
+      throw (try recognizedOtherThanONNX(source, failure: error) ?? error).inFile(source.path)
+    }
   }
 
   /// The model's graph; an empty one when it has been taken away.
@@ -44,6 +46,21 @@ public struct ONNXFile: Sendable {
       throw error.inFile(source.path)
     }
   }
+}
+
+extension ONNXTensor {
+  /// Decodes a tensor that stands alone, as test data do; only the encoding is checked.
+  public init(decoding bytes: ONNXBytes) throws(FormatError) { self = try ONNXDecoder.decode(from: bytes) }
+}
+
+extension ONNXSequence {
+  /// Decodes a sequence that stands alone, as test data do; only the encoding is checked.
+  public init(decoding bytes: ONNXBytes) throws(FormatError) { self = try ONNXDecoder.decode(from: bytes) }
+}
+
+extension ONNXOptional {
+  /// Decodes an optional value that stands alone, as test data do; only the encoding is checked.
+  public init(decoding bytes: ONNXBytes) throws(FormatError) { self = try ONNXDecoder.decode(from: bytes) }
 }
 
 extension ONNXModel {

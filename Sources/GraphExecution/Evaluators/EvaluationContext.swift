@@ -50,6 +50,17 @@ struct EvaluationContext: Sendable {
     return tensor.integers().map { Int($0) }
   }
 
+  /// A list of integers that is an operand in newer versions of the operator and an attribute in older ones, or nil when it is neither.
+  func optionalList(_ slot: Int, or attribute: String) throws -> [Int]? {
+    has(slot) ? try integers(slot) : node.integers(attribute)
+  }
+
+  /// As `optionalList`, where it must be there.
+  func list(_ slot: Int, or attribute: String) throws -> [Int] {
+    if let found = try optionalList(slot, or: attribute) { return found }
+    throw failure(.illFormed, expected: "operand \(slot) or the attribute \"\(attribute)\"", found: "neither")
+  }
+
   /// A single integer operand.
   func integer(_ slot: Int) throws -> Int {
     let values = try integers(slot)

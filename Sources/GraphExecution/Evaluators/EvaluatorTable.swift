@@ -10,7 +10,7 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals, quantizations,
+      attentions, fused, conditionals, quantizations, losses,
     ] {
       table.merge(part) { first, _ in first }
     }

@@ -15,7 +15,7 @@ func evaluateTranspose(_ context: EvaluationContext) throws -> Tensor {
 
 func evaluateReshape(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
-  let wanted = try context.integers(1)
+  let wanted = try context.list(1, or: "shape")
   var target = wanted
   if context.node.integer("allowzero", default: 0) == 0 {
     for axis in target.indices where target[axis] == 0 {
@@ -53,7 +53,7 @@ func evaluateReshape(_ context: EvaluationContext) throws -> Tensor {
 
 func evaluateUnsqueeze(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
-  let wanted = try context.integers(1)
+  let wanted = try context.list(1, or: "axes")
   let rank = x.rank + wanted.count
   var places: Set<Int> = []
   for axis in wanted {
@@ -80,9 +80,9 @@ func evaluateUnsqueeze(_ context: EvaluationContext) throws -> Tensor {
 func evaluateSqueeze(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
   var places = Set(x.extents.indices.filter { x.extents[$0] == 1 })
-  if context.has(1) {
+  if let axes = try context.optionalList(1, or: "axes") {
     places = []
-    for axis in try context.integers(1) { places.insert(try context.axis(axis, rank: x.rank)) }
+    for axis in axes { places.insert(try context.axis(axis, rank: x.rank)) }
     if let wrong = places.sorted().first(where: { x.extents[$0] != 1 }) {
       throw context.failure(expected: "extent 1 at axis \(wrong)", found: "\(x.extents)")
     }
@@ -110,10 +110,10 @@ func evaluateSplit(_ context: EvaluationContext) throws -> [Tensor] {
   let count = context.node.outputs.count
   let extent = x.extents[axis]
   var sizes: [Int]
-  if context.has(1) {
-    sizes = try context.integers(1)
+  if let given = try context.optionalList(1, or: "split") {
+    sizes = given
   } else {
-    let part = (extent + count - 1) / max(count, 1)
+    let part = extent / max(count, 1) + (extent % max(count, 1) == 0 ? 0 : 1)
     sizes = (0..<count).map { min(part, max(0, extent - $0 * part)) }
   }
   var total = 0
@@ -130,9 +130,9 @@ func evaluateSplit(_ context: EvaluationContext) throws -> [Tensor] {
 
 func evaluateSlice(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
-  let starts = try context.integers(1)
-  let ends = try context.integers(2)
-  let axes = context.has(3) ? try context.integers(3) : Array(starts.indices)
+  let starts = try context.list(1, or: "starts")
+  let ends = try context.list(2, or: "ends")
+  let axes = try context.optionalList(3, or: "axes") ?? Array(starts.indices)
   let steps = context.has(4) ? try context.integers(4) : starts.map { _ in 1 }
   guard starts.count == ends.count, starts.count == axes.count, starts.count == steps.count else {
     throw context.failure(
@@ -183,5 +183,12 @@ extension EvaluatorTable {
     OperatorName("Split"): { try evaluateSplit($0) },
     OperatorName("Slice"): { [try evaluateSlice($0)] },
     OperatorName("Shape"): { [try evaluateShape($0)] },
+    OperatorName("Flatten"): { [try evaluateFlatten($0)] },
+    OperatorName("Tile"): { [try evaluateTile($0)] },
+    OperatorName("Pad"): { [try evaluatePad($0)] },
+    OperatorName("DepthToSpace"): { [try evaluateDepthToSpace($0)] },
+    OperatorName("SpaceToDepth"): { [try evaluateSpaceToDepth($0)] },
+    OperatorName("Resize"): { [try evaluateResize($0)] },
+    OperatorName("Upsample"): { [try evaluateResize($0)] },
   ]
 }

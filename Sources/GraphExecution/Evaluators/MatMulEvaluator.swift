@@ -8,28 +8,54 @@ import TensorStorage
 /// A constant matrix on the right is packed once. Any other right operand is packed for this product, read where it lies when its
 /// rows or its columns are dense.
 func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOperation) throws -> Tensor {
-  let a = try context.tensor(0)
+  let operand = try context.tensor(0)
+  let a = operand.rank == 1 ? operand.asRow : operand
   if context.memory.precision != .double, let weight = context.weight(1),
     ExecutionPlan.isPackedOperand(context.node, 1, weight, context.memory.precision), a.type == .f32
   {
     try check(a, weight.shape.extents, context)
     let packed = try context.matrices.matrix(of: weight, pool: context.pool)
-    return try product(a, packed, bias, activation, context)
+    let result = try product(a, packed, bias, activation, context)
+    return operand.rank == 1 ? result.reshaped([packed.columns]) : result
   }
-  let b = try context.tensor(1)
+  precondition(bias == nil && activation == .copy, "only products with a constant matrix are joined")
+  return try tensorProduct(operand, try context.tensor(1), context)
+}
+
+/// The product of two tensors of one type: of the last axis of the first and the last but one of the second, leading axes broadcast.
+/// A vector on the left is a row, one on the right a column; the axis that makes it one is not in the result.
+func tensorProduct(_ first: Tensor, _ second: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  let a = first.rank == 1 ? first.asRow : first
+  let b = second.rank == 1 ? second.asRow.transposed([1, 0]) : second
   try check(a, b.extents, context)
   guard a.type == b.type else {
     throw context.failure(.typeMismatch, expected: "operands of one element type", found: "\(a.type) and \(b.type)")
   }
-  precondition(bias == nil && activation == .copy, "only products with a constant matrix are joined")
-  if a.type == .f64 { return try doubleProducts(a, b, context) }
-  guard a.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32 or F64", found: "\(a.type)") }
-  return try products(a, b, context)
+  let result =
+    switch a.type {
+    case .f32: try products(a, b, context)
+    case .f64: try doubleProducts(a, b, context)
+    case .i32: try integerProducts(a, b, Int32.self, context)
+    case .u32: try integerProducts(a, b, UInt32.self, context)
+    case .i64: try integerProducts(a, b, Int64.self, context)
+    case .u64: try integerProducts(a, b, UInt64.self, context)
+    default: throw context.failure(.typeMismatch, expected: "numbers of 32 or 64 bits", found: "\(a.type)")
+    }
+  if first.rank > 1, second.rank > 1 { return result }
+  var extents = result.extents
+  if second.rank == 1 { extents.removeLast() }
+  if first.rank == 1 { extents.remove(at: extents.count - (second.rank == 1 ? 1 : 2)) }
+  return result.reshaped(extents, context.memory)
+}
+
+extension Tensor {
+  /// A vector as a matrix of one row.
+  fileprivate var asRow: Tensor { view([1, extents[0]], strides: [0, strides[0]]) }
 }
 
 private func check(_ a: Tensor, _ b: [Int], _ context: EvaluationContext) throws(GraphError) {
   guard a.rank >= 2, b.count >= 2 else {
-    throw context.failure(.unsupported, expected: "operands of rank 2 or more", found: "\(a.extents) and \(b)")
+    throw context.failure(expected: "operands of rank 1 or more", found: "\(a.extents) and \(b)")
   }
   guard a.extents[a.rank - 1] == b[b.count - 2] else {
     throw context.failure(
@@ -38,7 +64,7 @@ private func check(_ a: Tensor, _ b: [Int], _ context: EvaluationContext) throws
 }
 
 /// One matrix for all rows of the left operand.
-private func product(
+func product(
   _ a: Tensor, _ b: PackedMatrix, _ bias: Tensor?, _ activation: UnaryOperation, _ context: EvaluationContext
 ) throws -> Tensor {
   let result = try context.memory.tensor(.f32, a.extents.dropLast() + [b.columns])
@@ -127,16 +153,32 @@ private func products(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) th
 
 /// The same in double precision, one sum at a time, over ascending k.
 func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  try plainProducts(a, b, Double.self, context) { $0 + $1 * $2 }
+}
+
+/// The same over integers, which wrap around.
+private func integerProducts<Element: IntegerElement>(
+  _ a: Tensor, _ b: Tensor, _ type: Element.Type, _ context: EvaluationContext
+) throws -> Tensor {
+  try plainProducts(a, b, type, context) { $0 &+ $1 &* $2 }
+}
+
+private func plainProducts<Element: TensorElement & Numeric>(
+  _ a: Tensor, _ b: Tensor, _ type: Element.Type, _ context: EvaluationContext,
+  _ add: @Sendable (Element, Element, Element) -> Element
+) throws -> Tensor {
   let (rows, depth, columns) = (a.extents[a.rank - 2], a.extents[a.rank - 1], b.extents[b.rank - 1])
   let batch = try context.broadcast([Array(a.extents.dropLast(2)), Array(b.extents.dropLast(2))])
-  let result = try context.memory.tensor(.f64, batch + [rows, columns])
+  let result = try context.memory.tensor(a.type, batch + [rows, columns])
   if result.extents.contains(0) { return result }
   let left = a.broadcast(to: batch + [rows, depth])
   let right = b.broadcast(to: batch + [depth, columns])
-  let nest = LoopNest(batch + [rows], [Array(left.strides.dropLast()), Array(right.strides.dropLast(2)) + [0]])
-  nonisolated(unsafe) let x = left.pointer(Double.self)
-  nonisolated(unsafe) let y = right.pointer(Double.self)
-  nonisolated(unsafe) let z = result.written(Double.self)
+  let outer = batch + [rows]
+  let (leftStrides, rightStrides) = (Array(left.strides.dropLast()), Array(right.strides.dropLast(2)) + [0])
+  let nest = LoopNest(outer, [leftStrides, rightStrides])
+  nonisolated(unsafe) let x = left.pointer(type)
+  nonisolated(unsafe) let y = right.pointer(type)
+  nonisolated(unsafe) let z = result.written(type)
   let (step, down, across) = (left.strides[left.rank - 1], right.strides[right.rank - 2], right.strides[right.rank - 1])
   forEachStep(result.elementCount / columns, size: depth * columns, context.pool) { row in
     let from = x + nest.offset(0, at: row, above: 0)
@@ -145,14 +187,17 @@ func doubleProducts(_ a: Tensor, _ b: Tensor, _ context: EvaluationContext) thro
     for column in 0..<columns { to[column] = 0 }
     for k in 0..<depth {
       let factor = from[k * step]
-      for column in 0..<columns { to[column] += factor * matrix[k * down + column * across] }
+      for column in 0..<columns { to[column] = add(to[column], factor, matrix[k * down + column * across]) }
     }
   }
+  withExtendedLifetime((a, b)) {}
   return result
 }
 
 extension EvaluatorTable {
   static let products: [OperatorName: Evaluator] = [
-    OperatorName("MatMul"): { [try multiply($0, bias: nil, activation: .copy)] }
+    OperatorName("MatMul"): { [try multiply($0, bias: nil, activation: .copy)] },
+    OperatorName("Gemm"): { [try evaluateGemm($0)] },
+    OperatorName("Einsum"): { [try evaluateEinsum($0)] },
   ]
 }

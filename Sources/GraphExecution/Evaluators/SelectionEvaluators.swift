@@ -92,5 +92,13 @@ extension EvaluatorTable {
   static let selections: [OperatorName: Evaluator] = [
     OperatorName("Concat"): { [try evaluateConcat($0)] },
     OperatorName("Gather"): { [try evaluateGather($0)] },
+    OperatorName("GatherElements"): { [try evaluateGatherElements($0)] },
+    OperatorName("GatherND"): { [try evaluateGatherND($0)] },
+    OperatorName("Scatter"): { [try evaluateScatterElements($0)] },
+    OperatorName("ScatterElements"): { [try evaluateScatterElements($0)] },
+    OperatorName("ScatterND"): { [try evaluateScatterND($0)] },
+    OperatorName("TensorScatter"): { [try evaluateTensorScatter($0)] },
+    OperatorName("Compress"): { [try evaluateCompress($0)] },
+    OperatorName("ReverseSequence"): { [try evaluateReverseSequence($0)] },
   ]
 }

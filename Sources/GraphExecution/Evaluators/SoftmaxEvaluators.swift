@@ -23,11 +23,7 @@ func evaluateSoftmax(_ context: EvaluationContext) throws -> Tensor {
 private func overRows(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
   switch context.node.op.name {
   case "LogSoftmax":
-    return try mapInDouble(x, context) { row in
-      let largest = row.max() ?? 0
-      let total = logarithm(row.reduce(0) { $0 + exponential($1 - largest) })
-      return row.map { $0 - largest - total }
-    }
+    return try mapInDouble(x, context, logarithmicSoftmax)
   case "Hardmax":
     return try mapInDouble(x, context) { row in
       let first = row.firstIndex(of: row.max() ?? 0)
@@ -35,6 +31,13 @@ private func overRows(_ x: Tensor, _ context: EvaluationContext) throws -> Tenso
     }
   default: return try softmax(x, context)
   }
+}
+
+/// `x - max - ln Σ e^(x - max)`
+func logarithmicSoftmax(_ row: [Double]) -> [Double] {
+  let largest = row.max() ?? 0
+  let total = logarithm(row.reduce(0) { $0 + exponential($1 - largest) })
+  return row.map { $0 - largest - total }
 }
 
 /// Applies a function to the last axis, in double precision whatever the type.

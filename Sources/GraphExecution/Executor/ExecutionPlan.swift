@@ -75,8 +75,13 @@ struct ExecutionPlan: Sendable {
   static func isPackedOperand(
     _ node: Node, _ slot: Int, _ weight: Weight, _ precision: ComputingPrecision
   ) -> Bool {
-    node.op == OperatorName("MatMul") && slot == 1 && weight.shape.rank == 2
+    (node.op == OperatorName("MatMul") || node.op == OperatorName("Gemm")) && slot == 1 && weight.shape.rank == 2
       && weight.type.tracked(in: precision) == .f32 && weight.type.canBeCast(to: .f32)
+  }
+
+  /// The matrix `[depth, columns]` that a packed operand stands for.
+  static func matrix(of weight: Weight, in node: Node) -> Weight {
+    node.op == OperatorName("Gemm") && node.integer("transB", default: 0) != 0 ? weight.transposed() : weight
   }
 
   /// The weights that products pack, each once.
@@ -84,11 +89,11 @@ struct ExecutionPlan: Sendable {
     var seen: Set<StructuralIdentity> = []
     var result: [Weight] = []
     for node in graph.nodes where packs {
-      guard let id = node.input(1), let weight = graph[id].initializer,
-        Self.isPackedOperand(node, 1, weight, precision),
-        seen.insert(weight.structuralIdentity).inserted
+      guard let id = node.input(1), let stored = graph[id].initializer,
+        Self.isPackedOperand(node, 1, stored, precision)
       else { continue }
-      result.append(weight)
+      let weight = Self.matrix(of: stored, in: node)
+      if seen.insert(weight.structuralIdentity).inserted { result.append(weight) }
     }
     return result
   }
@@ -108,7 +113,7 @@ struct ExecutionPlan: Sendable {
     for (index, node) in graph.nodes.enumerated() where !joined.contains(index) {
       var step = Step(nodes: [index])
       defer { steps.append(step) }
-      guard let matrix = node.input(1), let weight = graph[matrix].initializer,
+      guard node.op == OperatorName("MatMul"), let matrix = node.input(1), let weight = graph[matrix].initializer,
         isPackedOperand(node, 1, weight, precision)
       else {
         continue

@@ -38,7 +38,7 @@ struct Memory: Sendable {
   }
 
   /// The bytes of memory of this machine.
-  private static let limit: Int = {
+  static let limit: Int = {
     let pages = sysconf(Int32(_SC_PHYS_PAGES))
     let size = sysconf(Int32(_SC_PAGESIZE))
     return pages > 0 && size > 0 ? pages * size : 1 << 34

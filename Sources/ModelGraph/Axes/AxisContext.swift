@@ -12,6 +12,8 @@ public enum AxisTerm: Sendable {
   case place(AxisPlace)
   /// A factor that occurs nowhere else yet.
   case fresh(Size)
+  /// Factors made for this node, which may occur in several of its statements.
+  case factors(Axis)
 
   /// An operand's axis.
   public static func input(_ slot: Int, _ axis: Int) -> AxisTerm { .place(.input(slot, axis)) }
@@ -47,6 +49,8 @@ public struct AxisContext {
   let elements: [Int: [SymbolicElement]]
   var table: FactorTable
   var contractions: [Contraction] = []
+  /// Extents whose numbers the rule relies on.
+  var reliedOn: [SymbolicElement] = []
   private(set) var claimed: Set<AxisPlace> = []
 
   init(
@@ -98,18 +102,61 @@ public struct AxisContext {
 
   /// States that an axis is the concatenation of others.
   public mutating func unify(_ whole: AxisTerm, sumOf pieces: [AxisTerm]) {
-    guard let first = axes([whole]) else { return pinKnown([whole] + pieces) }
+    unify(whole, sumOf: pieces.map { [$0] })
+  }
+
+  /// States that an axis is the concatenation of products of axes.
+  public mutating func unify(_ whole: AxisTerm, sumOf pieces: [[AxisTerm]]) {
+    guard let first = axes([whole]) else { return pinKnown([whole] + pieces.joined()) }
     var axesOfPieces: [Axis] = []
     for piece in pieces {
-      guard let axis = axes([piece]) else { return pinKnown([whole] + pieces) }
+      guard let axis = axes(piece) else { return pinKnown([whole] + pieces.joined()) }
       axesOfPieces.append(axis)
     }
     table.unify(first, sumOf: axesOfPieces, node: index)
   }
 
+  /// A factor that occurs nowhere else yet, for use in several statements.
+  public mutating func factor(_ size: Size) -> AxisTerm { .factors(table.makeAxis(size)) }
+
+  /// Pins factors made for this node.
+  public mutating func pin(term: AxisTerm, _ reason: PinReason) {
+    switch term {
+    case .place(let place): pin(place, reason)
+    case .fresh: break
+    case .factors(let axis): table.pin(axis, Pin(reason, node: index))
+    }
+  }
+
+  /// States that every position along an axis is seen by the result, whatever any weight is, and that zeros are not seen.
+  public mutating func observe(_ place: AxisPlace) {
+    claim(place)
+    guard let axis = axis(place) else { return }
+    contractions.append(Contraction(node: index, left: place, right: place, axis: axis, isActivationAlone: true))
+  }
+
+  /// States that an operand's axes are a result's, one by one; when the ranks differ the operand's are pinned as unclaimed.
+  public mutating func pass(_ slot: Int, to output: Int = 0) {
+    guard let rank = rank(slot), rank == outputRank(output) else { return }
+    for axis in 0..<rank { unify(.input(slot, axis), .output(output, axis)) }
+  }
+
+  /// Pins the axes whose extents flowed into numbers that the node cannot follow.
+  public mutating func pinOrigins(of elements: [SymbolicElement]) { reliedOn += elements }
+
+  /// Says that an operand's axes are looked at by no result: it may shrink or not.
+  public mutating func ignore(_ slot: Int) {
+    for axis in 0..<(rank(slot) ?? 0) { claim(.input(slot, axis)) }
+  }
+
   /// States that two axes are the same and summed away.
   public mutating func contract(_ a: AxisPlace, _ b: AxisPlace) {
     unify(a, b)
+    if let axis = axis(a) { contractions.append(Contraction(node: index, left: a, right: b, axis: axis)) }
+  }
+
+  /// States that an axis is summed away together with another that is part of it, as they have been related already.
+  public mutating func recordContraction(_ a: AxisPlace, _ b: AxisPlace) {
     if let axis = axis(a) { contractions.append(Contraction(node: index, left: a, right: b, axis: axis)) }
   }
 
@@ -152,6 +199,7 @@ public struct AxisContext {
         claim(place)
         result += axis
       case .fresh(let size): result += table.makeAxis(size)
+      case .factors(let axis): result += axis
       }
     }
     return result

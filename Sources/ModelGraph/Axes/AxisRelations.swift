@@ -86,6 +86,7 @@ public struct AxisRelations: Sendable {
     op.relate(&rule)
     table = rule.table
     contractions += rule.contractions
+    pinOrigins(rule.reliedOn, Pin(.sizeAsValue, node: index))
     for (slot, axes) in inputs.enumerated() where !op.shapeOperands.contains(slot) {
       pinUnclaimed(axes, rule.claimed, index) { .input(slot, $0) }
     }

@@ -278,11 +278,11 @@ public struct FactorTable: Sendable {
         a.removeFirst()
         b.removeFirst()
         unify(x, y, node: node)
-      } else if let rest = size(x).subtracting(size(y)), rest.isPositive, parts(x) == .leaf, !contains(y, x) {
+      } else if let rest = size(x).subtracting(size(y)), rest.isNonNegative, parts(x) == .leaf, !contains(y, x) {
         let remainder = make(rest)
         entries[root(x).index].parts = .sum([y, remainder])
         a.replaceSubrange(0..<1, with: [y, remainder])
-      } else if let rest = size(y).subtracting(size(x)), rest.isPositive, parts(y) == .leaf, !contains(x, y) {
+      } else if let rest = size(y).subtracting(size(x)), rest.isNonNegative, parts(y) == .leaf, !contains(x, y) {
         let remainder = make(rest)
         entries[root(y).index].parts = .sum([x, remainder])
         b.replaceSubrange(0..<1, with: [x, remainder])

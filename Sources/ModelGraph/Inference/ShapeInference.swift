@@ -25,7 +25,12 @@ public struct ShapeInference: Sendable {
         found: "\(node.inputs.compactMap { $0 }.count)")
     }
     let (types, newIntegers) = try results(of: node, op, in: graph)
-    for (slot, type) in types { if let id = node.outputs[slot] { graph[id].type = type } }
+    for (slot, type) in types {
+      guard let id = node.outputs[slot] else { continue }
+      // Where the rule finds no shape, the one that the file declares stands.
+      if type.shape == nil, graph[id].type?.shape != nil { continue }
+      graph[id].type = type
+    }
     integers.merge(newIntegers) { _, new in new }
   }
 
@@ -99,6 +104,25 @@ public struct InferenceContext {
     return result
   }
 
+  /// Sets the elements of a result to those of several operands, none of which is known; where they came from is kept.
+  mutating func setUnknownElements(_ slot: Int, count: Int, from slots: [Int]) {
+    var origins: Set<AxisReference> = []
+    for slot in slots {
+      guard let found = elements(slot) else { return }
+      origins.formUnion(found.flatMap(\.origins))
+    }
+    setElements(slot, Array(repeating: SymbolicElement(nil, origins: origins), count: count))
+  }
+
+  /// A size that nothing is known of but what it is computed from: equal computations give equal sizes.
+  func freshSize(_ operands: Size?...) -> Size {
+    let parts = operands.map { $0?.description ?? node.name }
+    return .symbol("\(node.op.name)(\(parts.joined(separator: ", ")))")
+  }
+
+  /// A size that depends on data.
+  func dataDependentSize(_ label: String = "") -> Size { .symbol("\(node.op.name)\(label)(\(node.name))") }
+
   /// Sets the type of a result.
   public mutating func set(_ slot: Int, _ type: ValueType) {
     if slot < node.outputs.count { types.append((slot, type)) }
@@ -139,7 +163,8 @@ public struct InferenceContext {
           throw failure(
             expected: "shapes that broadcast", found: shapes.map { "\($0 ?? [])" }.joined(separator: " and "))
         } else {
-          result.append(x.constant != nil ? x : y)
+          // One of them is 1 when the model runs, or they are equal; a number above 1 is the larger in both cases.
+          result.append(x.constant != nil ? x : y.constant != nil || x.description <= y.description ? y : x)
         }
       }
     }

@@ -45,13 +45,16 @@ public struct OperatorDocumentation: Sendable {
   public var zeros: String
   /// Where the definition comes from: an operator-set version or a paper.
   public var source: String
+  /// The family that shares shapes and axes, such as `Element by element: one operand`; empty for an operator of its own.
+  public var family: String
 
   /// Creates the text of one operator.
-  public init(summary: String, shapes: String, axes: String, zeros: String, source: String) {
+  public init(summary: String, shapes: String, axes: String, zeros: String, source: String, family: String = "") {
     self.summary = summary
     self.shapes = shapes
     self.axes = axes
     self.zeros = zeros
     self.source = source
+    self.family = family
   }
 }

@@ -1,7 +1,7 @@
 /// A tensor extent that may not be known until the model runs: a polynomial over named sizes.
 ///
 /// `batch`, `past + sequence`, `48` and `12 * batch` are sizes. The ring has addition, subtraction, multiplication, equality and exact
-/// division; a computation outside it yields no size at all. Symbols stand for positive integers.
+/// division; a computation outside it yields no size at all. Symbols stand for integers from 0 on: the length of a cache may be 0.
 public struct Size: Sendable, Hashable {
   /// A product of symbols, sorted, with repetition for powers; empty for the constant term.
   typealias Monomial = [String]
@@ -25,8 +25,24 @@ public struct Size: Sendable, Hashable {
   /// The names of the symbols that occur.
   public var symbols: Set<String> { Set(terms.keys.joined()) }
 
-  /// Whether the size is provably greater than zero, its symbols being positive.
-  public var isPositive: Bool { !terms.isEmpty && terms.values.allSatisfy { $0 > 0 } }
+  /// The largest number that the size is certainly not below; nil where a term lowers it.
+  public var lowerBound: Int? {
+    terms.allSatisfy { $0.key.isEmpty || $0.value > 0 } ? terms[[], default: 0] : nil
+  }
+
+  /// The smallest number that the size is certainly not above; nil where a term raises it.
+  public var upperBound: Int? {
+    terms.allSatisfy { $0.key.isEmpty || $0.value < 0 } ? terms[[], default: 0] : nil
+  }
+
+  /// Whether the size is provably greater than zero.
+  public var isPositive: Bool { lowerBound.map { $0 > 0 } ?? false }
+
+  /// Whether the size is provably zero or more.
+  public var isNonNegative: Bool { lowerBound.map { $0 >= 0 } ?? false }
+
+  /// Polynomials of more terms are not followed.
+  private static let termLimit = 256
 
   /// The sum, or nil when a coefficient overflows.
   public func adding(_ other: Size) -> Size? {
@@ -49,26 +65,42 @@ public struct Size: Sendable, Hashable {
       for (b, y) in other.terms {
         let (product, overflow) = x.multipliedReportingOverflow(by: y)
         let monomial = (a + b).sorted()
+        if monomial.count > 32 { return nil }
         let (sum, overflowOfSum) = result[monomial, default: 0].addingReportingOverflow(product)
         if overflow || overflowOfSum { return nil }
         result[monomial] = sum
       }
     }
-    return Size(terms: result)
+    return result.count > Self.termLimit ? nil : Size(terms: result)
   }
 
   /// The quotient when the division leaves nothing over for every value of the symbols, else nil.
   ///
-  /// Only divisors of a single term are divided by, besides division of equals; both suffice for shapes.
+  /// Long division of polynomials: the leading term of what remains is divided by the leading term of the divisor. Where the divisor is zero
+  /// for some values of its symbols the quotient still solves `quotient · divisor = self`.
   public func dividedExactly(by other: Size) -> Size? {
-    if self == other, isPositive { return Size(1) }
-    guard other.terms.count == 1, let (divisor, coefficient) = other.terms.first, coefficient != 0 else { return nil }
-    var result: [Monomial: Int] = [:]
-    for (monomial, value) in terms {
-      guard value % coefficient == 0, let rest = Self.removing(divisor, from: monomial) else { return nil }
-      result[rest] = value / coefficient
+    guard let (divisor, coefficient) = other.leadingTerm else { return nil }
+    var rest = self
+    var quotient: [Monomial: Int] = [:]
+    while let (monomial, value) = rest.leadingTerm {
+      guard quotient.count < Self.termLimit, coefficient != -1 || value != .min, value % coefficient == 0,
+        let factor = Self.removing(divisor, from: monomial), quotient[factor] == nil
+      else { return nil }
+      quotient[factor] = value / coefficient
+      guard let product = other.multiplied(by: Size(terms: [factor: value / coefficient])),
+        let next = rest.subtracting(product)
+      else { return nil }
+      rest = next
     }
-    return Size(terms: result)
+    return Size(terms: quotient)
+  }
+
+  /// The term of highest degree, of these the first alphabetically.
+  private var leadingTerm: (Monomial, Int)? {
+    let first = terms.min {
+      $0.key.count != $1.key.count ? $0.key.count > $1.key.count : $0.key.lexicographicallyPrecedes($1.key)
+    }
+    return first.map { ($0.key, $0.value) }
   }
 
   private static func removing(_ divisor: Monomial, from monomial: Monomial) -> Monomial? {

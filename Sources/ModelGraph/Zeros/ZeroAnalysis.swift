@@ -27,11 +27,16 @@ public struct ZeroAnalysis: Sendable {
     for (index, node) in graph.nodes.enumerated() {
       for case let input? in node.inputs { lastUse[input] = index }
     }
+    var copy = graph
+    let integers = (try? ShapeInference.inferAll(&copy))?.integers ?? [:]
     var known: [ValueID: TokenState] = [:]
+    var centred: [ValueID: CentredState] = [:]
+    var weights: [ValueID: Weight] = [:]
     for (index, node) in graph.nodes.enumerated() {
       var context = ZeroContext(
-        node: node, index: index, graph: graph, known: known, pool: pool, readsWeights: nodes?.contains(index) ?? true,
-        wantsResults: !unknownResults.contains(index))
+        node: node, index: index, graph: graph, known: known, integers: integers,
+        centredStates: centred, computedWeights: weights, pool: pool,
+        readsWeights: nodes?.contains(index) ?? true, wantsResults: !unknownResults.contains(index))
       known = [:]
       try OperatorRegistry.find(node.op).propagate(&context)
       known = context.known
@@ -40,6 +45,8 @@ public struct ZeroAnalysis: Sendable {
         known[input] = nil
       }
       if unknownResults.contains(index) { continue }
+      centred.merge(context.newCentred) { _, new in new }
+      weights.merge(context.newWeights) { _, new in new }
       for (slot, state) in context.results {
         guard let id = node.outputs[slot], context.resultShape(slot) == state.shape else { continue }
         if lastUse[id] != nil || keeping.contains(id) { known[id] = state }

@@ -30,6 +30,13 @@ public struct ContractionTerms: Sendable {
   }
 }
 
+/// The state of a quantised value: zero means equal to its zero point.
+struct CentredState: Sendable {
+  var state: TokenState
+  /// The value that holds the zero point; nil where it is the number 0.
+  var zeroPoint: ValueID?
+}
+
 /// What an operator's zero rule sees of its node, and where it puts what it finds. Results it does not set are unknown.
 public struct ZeroContext {
   /// The node.
@@ -40,23 +47,34 @@ public struct ZeroContext {
   public let pool: ThreadPool
   let graph: Graph
   let known: [ValueID: TokenState]
+  let integers: [ValueID: [SymbolicElement]]
   /// Whether weights of this node may be read; where nothing is asked about them they need not be.
   public let readsWeights: Bool
   /// Whether anything is asked about the results; where not, only the terms of sums matter.
   public let wantsResults: Bool
+  /// States of quantised values, in which zero means equal to a zero point, by value.
+  let centredStates: [ValueID: CentredState]
+  /// Constants computed from constants, such as dequantised weights.
+  let computedWeights: [ValueID: Weight]
   var results: [(Int, TokenState)] = []
+  var newCentred: [ValueID: CentredState] = [:]
+  var newWeights: [ValueID: Weight] = [:]
   var contractions: [ContractionTerms] = []
   /// Vectors up to this many elements are looked at element by element.
-  static let elementLimit = 1 << 20
+  static let elementLimit = TokenState.limit
 
   init(
-    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], pool: ThreadPool, readsWeights: Bool,
+    node: Node, index: Int, graph: Graph, known: [ValueID: TokenState], integers: [ValueID: [SymbolicElement]],
+    centredStates: [ValueID: CentredState], computedWeights: [ValueID: Weight], pool: ThreadPool, readsWeights: Bool,
     wantsResults: Bool
   ) {
     self.node = node
     self.index = index
     self.graph = graph
     self.known = known
+    self.integers = integers
+    self.centredStates = centredStates
+    self.computedWeights = computedWeights
     self.pool = pool
     self.readsWeights = readsWeights
     self.wantsResults = wantsResults
@@ -64,7 +82,7 @@ public struct ZeroContext {
 
   /// The constant content of an operand, nil when it is computed.
   public func weight(_ slot: Int) -> Weight? {
-    node.input(slot).flatMap { graph[$0].initializer }
+    node.input(slot).flatMap { graph[$0].initializer ?? computedWeights[$0] }
   }
 
   /// The state of an operand; constants of moderate size are read. Nil when nothing is known, not even the extents.
@@ -80,6 +98,35 @@ public struct ZeroContext {
     return known[id] ?? tokenShape(id).map { TokenState(shape: $0, all: .unknown) }
   }
 
+  /// The numbers of a small integer operand, when all are known.
+  public func constants(_ slot: Int) -> [Int]? {
+    guard let id = node.input(slot) else { return nil }
+    if let known = integers[id] {
+      let values = known.compactMap { $0.size?.constant }
+      return values.count == known.count ? values : nil
+    }
+    guard let weight = graph[id].initializer, weight.shape.rank <= 1,
+      weight.shape.elementCount <= ShapeInference.elementLimit
+    else { return nil }
+    return try? weight.smallIntegers()
+  }
+
+  /// The shape of an operand with its symbols; nil when it is not known.
+  public func shape(_ slot: Int) -> [Size]? { node.input(slot).flatMap { graph[$0].type?.shape } }
+
+  /// The element type of an operand; nil when it is not known.
+  public func elementType(_ slot: Int) -> ElementType? { node.input(slot).flatMap { graph[$0].type?.element } }
+
+  /// The worst state of all operands that are present.
+  func worstOperand() throws(FormatError) -> ElementState {
+    var worst = ElementState.zero
+    for slot in node.inputs.indices {
+      guard let id = node.input(slot) else { continue }
+      if let state = known[id] { worst = max(worst, state.worst) } else { worst = max(worst, .unknown) }
+    }
+    return worst
+  }
+
   /// The extents of a result for one token.
   public func resultShape(_ slot: Int = 0) -> [Int]? {
     slot < node.outputs.count ? node.outputs[slot].flatMap(tokenShape) : nil
@@ -87,6 +134,38 @@ public struct ZeroContext {
 
   /// Sets a result's state. States whose extents do not fit the result are dropped.
   public mutating func set(_ slot: Int = 0, _ state: TokenState) { results.append((slot, state)) }
+
+  /// Sets a quantised result's state, in which zero means equal to a zero point.
+  mutating func setCentred(_ slot: Int, _ state: TokenState, zeroPoint: ValueID?) {
+    guard slot < node.outputs.count, let id = node.outputs[slot] else { return }
+    newCentred[id] = CentredState(state: state, zeroPoint: zeroPoint)
+    let worst = state.worst
+    set(slot, TokenState(shape: state.shape, all: worst == .poisoned ? .poisoned : .unknown))
+  }
+
+  /// The state of a quantised operand relative to the zero point that is another operand; nil when its zeros are relative to another one.
+  func centred(_ slot: Int, zeroPoint: Int) -> TokenState? {
+    guard let id = node.input(slot), let found = centredStates[id] else { return nil }
+    let other = node.input(zeroPoint)
+    if found.zeroPoint == other { return found.state }
+    guard let a = found.zeroPoint.flatMap({ graph[$0].initializer }), let b = other.flatMap({ graph[$0].initializer }),
+      a.type == b.type, a.shape.elementCount == b.shape.elementCount,
+      a.shape.elementCount <= ShapeInference.elementLimit,
+      let first = try? a.bytes(), let second = try? b.bytes(), first == second
+    else { return nil }
+    return found.state
+  }
+
+  /// Sets a result that is a constant computed from constants.
+  mutating func setWeight(_ slot: Int, _ weight: Weight) throws(FormatError) {
+    guard slot < node.outputs.count, let id = node.outputs[slot] else { return }
+    newWeights[id] = weight
+    guard readsWeights, weight.shape.elementCount <= Self.elementLimit else { return }
+    set(slot, try TokenState(weight))
+  }
+
+  /// Forgets what was recorded for this node so far.
+  mutating func dropContractions() { contractions = [] }
 
   /// Records which terms of a contraction can contribute.
   public mutating func record(_ terms: ContractionTerms) { contractions.append(terms) }

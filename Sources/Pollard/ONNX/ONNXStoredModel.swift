@@ -9,6 +9,8 @@ import TensorStorage
 package struct ONNXStoredModel: StoredModel {
   /// The file as a graph, and what is needed to write it back.
   let imported: ImportedONNXModel
+  /// The computation, with types inferred.
+  package let graph: Graph
   private let map: DimensionMap
   package let layers: [LayerSummary]
   package let receipt: Receipt?
@@ -20,7 +22,10 @@ package struct ONNXStoredModel: StoredModel {
   init(at path: String) throws {
     self.path = try Self.location(of: path) ?? path
     imported = try ImportedONNXModel(path: self.path)
-    map = try DimensionMap(imported.graph, options: .graph)
+    var graph = imported.graph
+    _ = try ShapeInference.inferAll(&graph)
+    self.graph = graph
+    map = try DimensionMap(graph, options: .graph)
     layers = map.layers.map(LayerSummary.init)
     receipt = try imported.metadata[receiptKey].map { text throws(FormatError) in
       try Receipt(parsing: Array(text.utf8), path: path)
@@ -53,7 +58,6 @@ package struct ONNXStoredModel: StoredModel {
   }
 
   package var format: ModelFormat { .onnx }
-  package var graph: Graph { imported.graph }
   package var className: String? { nil }
   package var modelType: String { "onnx" }
   package var task: ModelTask? { nil }
@@ -110,11 +114,15 @@ extension TokenLimits {
   /// What the tables of a graph admit: the smallest that is read at the tokens themselves.
   init(_ graph: Graph) {
     var vocabulary: Int?
+    // Exporters flatten or cast the tokens on their way to the table.
+    var tokens = Set(graph.inputs.filter { graph[$0].name.hasSuffix("input_ids") })
+    for node in graph.nodes where ["Reshape", "Cast", "Identity", "Flatten"].contains(node.op.name) {
+      if let input = node.input(0), tokens.contains(input) { tokens.formUnion(node.outputs.compactMap { $0 }) }
+    }
     for node in graph.nodes where ["Gather", "GatherBlockQuantized", "EmbedLayerNormalization"].contains(node.op.name) {
       let isEmbedding = node.op.name == "EmbedLayerNormalization"
       guard let table = node.input(isEmbedding ? 2 : 0).flatMap({ graph[$0].initializer }),
-        let indices = node.input(isEmbedding ? 0 : 1), graph.inputs.contains(indices),
-        graph[indices].name.hasSuffix("input_ids"), let rows = table.shape.extents.first
+        let indices = node.input(isEmbedding ? 0 : 1), tokens.contains(indices), let rows = table.shape.extents.first
       else { continue }
       vocabulary = min(vocabulary ?? rows, rows)
     }

@@ -43,7 +43,8 @@ struct ONNXDataPlan {
   private func tensorByteCount(of model: ONNXModel) throws(FormatError) -> Int {
     var total = 0
     _ = try model.replacingTensors { tensor, _ throws(FormatError) in
-      if let byteCount = try tensor.form().byteCount {
+      // A tensor that makes no sense takes no room; writing it as it is does no harm.
+      if let byteCount = try? tensor.form().byteCount {
         total = total.addingReportingOverflow(byteCount).overflow ? .max : total + byteCount
       }
       return nil
@@ -53,8 +54,7 @@ struct ONNXDataPlan {
 
   /// The tensor as it is written, or nil when it stays as it is.
   private mutating func place(_ tensor: ONNXTensor, externally: Bool) throws(FormatError) -> ONNXTensor? {
-    let form = try tensor.form()
-    guard let byteCount = form.byteCount else { return nil }
+    guard externally || tensor.isExternal, let byteCount = try tensor.form().byteCount else { return nil }
     let goesOut = externally && byteCount >= options.externalThreshold
     guard goesOut || tensor.isExternal else { return nil }
     let weight = try tensor.weight(externalFiles: externalFiles)

@@ -17,7 +17,8 @@ public enum ONNXDataPlacement: Sendable, Hashable {
 ///     try output.write(threads: threads)
 ///
 /// External data go to one file, `<name>.data`, beside the model: tensors of 1 MiB and more begin at multiples of 4096 bytes,
-/// smaller ones at multiples of 64, with zeros between. Both files appear complete or not at all, the data first.
+/// smaller ones at multiples of 64, with zeros between. Both files appear complete or not at all, the data first; a pair that
+/// is replaced loses its model before its data.
 public struct ONNXWriter: Sendable {
   /// What may be chosen.
   public struct Options: Sendable, Hashable {
@@ -97,6 +98,8 @@ public struct ONNXWriter: Sendable {
     try model.file.finish()
     guard let data, let dataPath else { return try model.commit() }
     let hadData = Directories.kind(of: dataPath, followingLinks: false) != nil
+    // A replaced model must at no time be found beside data that are not its own.
+    if hadData, options.isReplacing { try Directories.remove(path) }
     try data.commit()
     do throws(FormatError) { try model.commit() } catch {
       if !hadData { try? Directories.remove(dataPath) }

@@ -1,0 +1,42 @@
+import CheckpointFormats
+import PollardBase
+
+/// Where in the model's modules a node stands, as far as exporters tell.
+enum ONNXScopeLabel {
+  /// The path of modules around a node, such as `encoder.layer.0.attention.self`; empty when nothing tells.
+  ///
+  /// torch.export writes a list of nested module paths that ends with the node's own name, TorchScript the path into the node's name.
+  static func scope(of node: ONNXNode) -> String {
+    if let list = node.metadata["pkg.torch.onnx.name_scopes"]?.text {
+      let paths = quoted(list).dropLast()
+      if let innermost = paths.last(where: { !$0.isEmpty }) { return innermost }
+    }
+    if let namespace = node.metadata["namespace"]?.text {
+      let parts = namespace.split(separator: "/").dropLast().map { $0.prefix { $0 != ":" } }
+      if let innermost = parts.last(where: { !$0.isEmpty }) { return String(innermost) }
+    }
+    let parts = (node.name ?? "").description.split(separator: "/", omittingEmptySubsequences: true)
+    return parts.count > 1 ? parts.dropLast().joined(separator: ".") : ""
+  }
+
+  /// The strings of a list as Python prints it.
+  private static func quoted(_ list: String) -> [String] {
+    var result: [String] = []
+    var current: String?
+    var quote: Character = "'"
+    for character in list {
+      if let open = current {
+        if character == quote {
+          result.append(open)
+          current = nil
+        } else {
+          current = open + String(character)
+        }
+      } else if character == "'" || character == "\"" {
+        quote = character
+        current = ""
+      }
+    }
+    return result
+  }
+}
