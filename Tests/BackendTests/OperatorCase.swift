@@ -31,7 +31,7 @@ struct OperatorCase {
         continue
       }
       let wanted = try expected.tensor()
-      let tolerance = BackendTolerance(comparesTypes: precision != .double, absolute: 2e-5, relative: 2e-5)
+      let tolerance = BackendTolerance(absolute: 2e-5, relative: 2e-5, comparesTypes: precision != .double)
       let comparable =
         precision == .double && result.type == .f64
         ? Tensor(floats: result.floats(), extents: result.extents) : result
