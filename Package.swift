@@ -60,7 +60,8 @@ let package = Package(
       name: "BackendTests",
       dependencies: [
         "PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution", "ModelArchitectures",
-      ]),
+      ],
+      exclude: ["Cases"]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

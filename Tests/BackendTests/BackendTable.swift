@@ -14,9 +14,16 @@ struct BackendTable {
     return table
   }()
 
-  mutating func add(_ name: String, _ outcome: BackendCase.Outcome) {
+  /// Passing tests of one operator alone, by operator.
+  private(set) var operators: [String: Int] = [:]
+
+  mutating func add(_ test: BackendCase, _ outcome: BackendCase.Outcome) {
+    let name = test.name
     switch outcome {
-    case .passed: passed.append(name)
+    case .passed:
+      passed.append(name)
+      let used = Set((try? test.operators()) ?? [])
+      if used.count == 1, let only = used.first { operators["\(only)", default: 0] += 1 }
     case .notApplicable(let reason): leftOut.append((name, reason))
     case .failed(let difference):
       if let reason = Self.errata[name] {
@@ -44,6 +51,8 @@ struct BackendTable {
       let names = (reasons[reason] ?? []).map { "`\($0.name.dropFirst(5))`" }
       lines.append("| \(reason) | \(names.joined(separator: ", ")) |")
     }
+    lines += ["", "## Operators that have passing tests of their own", ""]
+    lines += operators.keys.sorted().map { "- `\($0)`: \(operators[$0] ?? 0)" }
     if !failed.isEmpty {
       lines += ["", "## Failing", "", "| test | |", "| --- | --- |"]
       lines += failed.map { "| `\($0.name)` | \($0.difference.replacing("|", with: "/")) |" }

@@ -17,7 +17,7 @@ struct BackendTests {
     let cases = BackendCase.all(in: try #require(Self.data))
     #expect(cases.count == 1765, "the suite of onnx 1.22.0 has 1765 tests")
     var found = BackendTable()
-    for test in cases { found.add(test.name, test.run(on: threads)) }
+    for test in cases { found.add(test, test.run(on: threads)) }
     if ProcessInfo.processInfo.environment["POLLARD_RECORD"] == "1" {
       try found.text.write(to: Self.table, atomically: true, encoding: .utf8)
       return

@@ -67,11 +67,12 @@ struct UnitClassifier {
       if case .single(let dimension) = set, dimension.kind == .neurons { return FeedForwardGate(dimension, in: map) }
       return nil
     }
+    let numbers = NodeNumbers(map.graph, graph)
     let analysis = try ZeroAnalysis(
-      graph, nodes: wanted, unknownResults: sumsIntoTheRest(),
+      graph, nodes: numbers.after(wanted), unknownResults: numbers.after(sumsIntoTheRest()),
       keeping: Set(gates.compactMap { $0 }.flatMap { [$0.gate, $0.linear] }),
       pool: pool)
-    let terms = Dictionary(grouping: analysis.contractions, by: \.node)
+    let terms = Dictionary(grouping: analysis.contractions) { numbers.before[$0.node] ?? -1 }
 
     return zip(asked, gates).map { asked, gate in
       var result = SetVerdicts()
@@ -214,6 +215,25 @@ struct UnitClassifier {
       }
     }
   }
+}
+
+/// Which node of a graph is which of one that was made from it by inserting nodes: results keep their numbers.
+struct NodeNumbers {
+  /// The index before, by the index after.
+  private(set) var before: [Int: Int] = [:]
+  private var indexAfter: [Int: Int] = [:]
+
+  init(_ original: Graph, _ changed: Graph) {
+    let producers = changed.producers
+    for (index, node) in original.nodes.enumerated() {
+      guard let output = node.outputs.lazy.compactMap({ $0 }).first, let new = producers[output] else { continue }
+      before[new] = index
+      indexAfter[index] = new
+    }
+  }
+
+  /// The indices after of some nodes; those that are gone are left out.
+  func after(_ nodes: Set<Int>) -> Set<Int> { Set(nodes.compactMap { indexAfter[$0] }) }
 }
 
 /// The two factors of a gated feed-forward block: `f(gate) ⊙ linear`.

@@ -3,89 +3,104 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-/// Attention over heads. Operands are read where they lie, as a projection wrote them; the result lies in memory as
-/// `[batch, queries, heads, size]`, so that joining the heads again is no copy.
-func evaluateAttention(_ context: EvaluationContext) throws -> Tensor {
-  let (q, k, v) = (try context.tensor(0), try context.tensor(1), try context.tensor(2))
-  guard q.type == .f32 || q.type == .f64, k.type == q.type, v.type == q.type else {
+/// Attention over heads, with a cache inside of the operator or outside.
+///
+/// Operands are read where they lie, as a projection wrote them; the result lies in memory as `[batch, queries, heads, size]`,
+/// so that joining the heads again is no copy.
+///
+/// - Source: ONNX Attention-25, with its corrections to 23 and 24.
+func evaluateAttention(_ context: EvaluationContext) throws -> [Tensor] {
+  let node = context.node
+  var (q, k, v) = (try context.tensor(0), try context.tensor(1), try context.tensor(2))
+  let isJoined = q.rank == 3
+  if isJoined {
+    q = try q.split(heads: node.integer("q_num_heads", default: 0), 0, context)
+    k = try k.split(heads: node.integer("kv_num_heads", default: 0), 1, context)
+    v = try v.split(heads: node.integer("kv_num_heads", default: 0), 2, context)
+  }
+  guard q.rank == 4, k.rank == 4, v.rank == 4 else {
     throw context.failure(
-      .typeMismatch, expected: "F32 or F64 in Q, K and V", found: "\(q.type), \(k.type) and \(v.type)")
+      expected: "three operands of rank 3 or 4", found: "\(q.extents), \(k.extents), \(v.extents)")
   }
-  guard q.rank == 4, k.rank == 4, v.rank == 4, context.node.outputs.count == 1, context.operands.count <= 4 else {
-    throw context.failure(
-      .unsupported, expected: "three operands of rank 4 and one result, without a cache",
-      found: "\(q.extents), \(k.extents), \(v.extents)")
+  var past = 0
+  if let pastKey = try context.optionalTensor(4), let pastValue = try context.optionalTensor(5) {
+    k = try concatenated([pastKey, k], axis: 2, context)
+    v = try concatenated([pastValue, v], axis: 2, context)
+    past = pastKey.extents[2]
   }
-  let (batch, heads, queries, size) = (q.extents[0], q.extents[1], q.extents[2], q.extents[3])
-  let (groups, keys, width) = (k.extents[1], k.extents[2], v.extents[3])
-  guard k.extents[0] == batch, v.extents[0] == batch, v.extents[1] == groups, v.extents[2] == keys,
-    k.extents[3] == size,
-    groups > 0 ? heads % groups == 0 : heads == 0
-  else {
-    throw context.failure(
-      expected: "Q, K and V of one batch, equal groups of heads, one head size and as many keys as values",
-      found: "\(q.extents), \(k.extents), \(v.extents)")
+  var attention = HeadAttention(query: q, key: k, value: v)
+  attention.scale = node.float("scale")
+  attention.softcap = node.float("softcap") ?? 0
+  attention.isCausal = node.integer("is_causal", default: 0) != 0
+  let (left, right) = (node.integer("left_window_size", default: -1), node.integer("right_window_size", default: -1))
+  if left >= 0 { attention.left = min(left, 1 << 31) }
+  if right >= 0 { attention.right = min(right, 1 << 31) }
+  attention.offsets = Array(repeating: past, count: q.extents[0])
+  if context.has(6) {
+    let lengths = try context.integers(6)
+    attention.lengths = lengths
+    if past == 0 { attention.offsets = lengths.map { max($0, -(1 << 31)) - q.extents[2] } }
   }
-  let memory = context.memory
-  let mask = try context.optionalTensor(3).map {
-    try attentionMask($0, [batch, heads, queries, keys], q.type, context)
+  if var mask = try context.optionalTensor(3) {
+    if let extent = mask.extents.last, extent < k.extents[2], extent != 1 || k.extents[2] == 0 || context.has(6) {
+      mask = try extended(mask, to: k.extents[2], context)
+    }
+    if mask.type == .bool { attention.mask = mask } else { attention.bias = mask }
   }
-  if q.type == .f64 { return try doubleAttention(q, k, v, mask, context) }
-  let result = try memory.tensor(.f32, [batch, queries, heads, width]).transposed([0, 2, 1, 3])
-  if result.extents.contains(0) { return result }
-  let scale = context.node.float("scale") ?? 1 / Float(size).squareRoot()
-  var attention = TensorKernels.Attention(
-    batch: batch, queryHeads: heads, keyValueHeads: groups, queries: queries, keys: keys, headDimension: size,
-    valueDimension: width, scale: scale)
-  attention.softcap = context.node.float("softcap") ?? 0
-  if context.node.integer("is_causal", default: 0) != 0 { attention.causalOffset = 0 }
-  switch mask?.type {
-  case .bool?: attention.mask = mask.map { HeadsView(of: $0, UInt8.self) }
-  case .f32?: attention.bias = mask.map { HeadsView(of: $0, Float.self) }
-  default: break
+  var score: HeadAttention.Score?
+  if node.outputs.count > 3, node.outputs[3] != nil {
+    let mode = node.integer("qk_matmul_output_mode", default: 0)
+    guard let known = HeadAttention.Score(rawValue: mode) else {
+      throw context.failure(.unsupported, expected: "a qk_matmul_output_mode from 0 to 3", found: "\(mode)")
+    }
+    score = known
   }
-  let operands = [q, k, v].map { $0.strides[3] == 1 || $0.extents[3] <= 1 ? $0 : $0.contiguous(memory) }
-  attention(
-    query: HeadsView(of: operands[0], Float.self), key: HeadsView(of: operands[1], Float.self),
-    value: HeadsView(of: operands[2], Float.self),
-    output: HeadsView(
-      base: result.written(Float.self), batchStride: result.strides[0], headStride: result.strides[1],
-      positionStride: result.strides[2]),
-    pool: context.pool)
-  withExtendedLifetime((operands, mask)) {}
+  let (result, scores) = try attention(context, scores: score)
+  let output = isJoined ? result.joinedHeads(context) : result
+  return [output, k, v] + (scores.map { [$0] } ?? [])
+}
+
+/// A mask over more keys, none of which may be seen.
+private func extended(_ mask: Tensor, to keys: Int, _ context: EvaluationContext) throws -> Tensor {
+  var positions = mask.extents.map { Array(0..<$0) }
+  positions[mask.rank - 1] = (0..<keys).map { $0 < mask.extents[mask.rank - 1] ? $0 : -1 }
+  let fill =
+    mask.type == .bool
+    ? Tensor(truths: [false], extents: [])
+    : try converted(Tensor(floats: [-.infinity], extents: []), to: mask.type, context)
+  return try mask.picking(positions, fill: fill, context.memory)
+}
+
+/// Tensors one after the other along an axis.
+func concatenated(_ parts: [Tensor], axis: Int, _ context: EvaluationContext) throws -> Tensor {
+  guard let first = parts.first, axis < first.rank else {
+    throw context.failure(expected: "tensors to join along axis \(axis)", found: "\(parts.map(\.extents))")
+  }
+  var extents = first.extents
+  extents[axis] = 0
+  for part in parts {
+    var rest = part.extents
+    if part.rank == first.rank { rest[axis] = extents[axis] }
+    guard part.type == first.type, rest == extents else {
+      throw context.failure(
+        expected: "operands that differ along axis \(axis) only",
+        found: parts.map { "\($0.type)\($0.extents)" }.joined(separator: ", "))
+    }
+    let (sum, overflow) = extents[axis].addingReportingOverflow(part.extents[axis])
+    guard !overflow else { throw context.failure(.tooLarge, expected: "a countable extent", found: "more") }
+    extents[axis] = sum
+  }
+  let result = try context.memory.tensor(first.type, extents)
+  var start = 0
+  for part in parts {
+    copyElements(of: part, to: result.sliced(axis: axis, start: start, count: part.extents[axis]), context.pool)
+    start += part.extents[axis]
+  }
   return result
-}
-
-/// A mask as a view `[batch, heads, queries, keys]` whose keys are neighbours.
-private func attentionMask(
-  _ mask: Tensor, _ scores: [Int], _ type: ElementType, _ context: EvaluationContext
-) throws -> Tensor {
-  guard mask.type == .bool || mask.type == type else {
-    throw context.failure(.typeMismatch, expected: "a mask of BOOL or \(type)", found: "\(mask.type)")
-  }
-  guard mask.rank <= 4, try context.broadcast([mask.extents, scores]) == scores else {
-    throw context.failure(expected: "a mask that broadcasts to \(scores)", found: "\(mask.extents)")
-  }
-  var rows = mask
-  if rows.rank == 0 { rows = rows.view([1], strides: [0]) }
-  if rows.extents[rows.rank - 1] != scores[3] || rows.strides[rows.rank - 1] != 1 {
-    rows = rows.broadcast(to: rows.extents.dropLast() + [scores[3]]).contiguous(context.memory)
-  }
-  return rows.broadcast(to: scores)
-}
-
-extension HeadsView {
-  /// The vectors of a tensor `[batch, heads, positions, size]`.
-  fileprivate init<Element: TensorElement>(of tensor: Tensor, _ type: Element.Type)
-  where Pointer == UnsafePointer<Element> {
-    self.init(
-      base: tensor.pointer(type), batchStride: tensor.strides[0], headStride: tensor.strides[1],
-      positionStride: tensor.strides[2])
-  }
 }
 
 extension EvaluatorTable {
   static let attentions: [OperatorName: Evaluator] = [
-    OperatorName("Attention"): { [try evaluateAttention($0)] }
+    OperatorName("Attention"): { try evaluateAttention($0) }
   ]
 }

@@ -13,7 +13,8 @@ import TensorStorage
 
 /// The operators on two operands, element by element.
 let binaryNames = [
-  "Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And",
+  "Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "SwiGLU", "Equal", "Less", "LessOrEqual", "Greater",
+  "GreaterOrEqual", "And",
   "Or", "Xor", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
 ]
 
@@ -161,6 +162,11 @@ private func power<Element: FixedWidthInteger>(_ x: Element, _ y: Element) -> El
   return result
 }
 
+/// A gate's swish times a value.
+private func swish(_ alpha: Double) -> @Sendable (Double, Double) -> Double {
+  { $0 / (1 + exp(-alpha * $0)) * $1 }
+}
+
 private func doubleFunction(
   _ name: String, _ context: EvaluationContext
 ) -> (@Sendable (Double, Double) -> Double)? {
@@ -173,6 +179,7 @@ private func doubleFunction(
   case "Max": { $0.isNaN || $1.isNaN ? .nan : max($0, $1) }
   case "Min": { $0.isNaN || $1.isNaN ? .nan : min($0, $1) }
   case "PRelu": { $0 < 0 ? $0 * $1 : $0 }
+  case "SwiGLU": swish(Double(context.node.float("alpha") ?? 1))
   case "Mod" where context.node.integer("fmod", default: 0) != 0: { fmod($0, $1) }
   case "Mod":
     { x, y in

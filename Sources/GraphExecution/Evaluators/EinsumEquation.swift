@@ -28,9 +28,11 @@ struct EinsumEquation {
       result = Self.expand(labels, to: widest)
     } else {
       let all = operands.joined().filter { $0 > 0 }
-      result = (0..<widest).map { $0 - widest } + Set(all).sorted().filter { label in
-        all.filter { $0 == label }.count == 1
-      }
+      result =
+        (0..<widest).map { $0 - widest }
+        + Set(all).sorted().filter { label in
+          all.filter { $0 == label }.count == 1
+        }
     }
     let known = Set(operands.joined())
     guard Set(result).count == result.count, result.allSatisfy(known.contains) else { return nil }

@@ -10,7 +10,7 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals, quantizations, losses,
+      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses,
     ] {
       table.merge(part) { first, _ in first }
     }

@@ -164,11 +164,17 @@ private func matrixProduct(_ a: Tensor, _ b: Tensor, _ context: EvaluationContex
 }
 
 extension EvaluatorTable {
-  static let quantizations: [OperatorName: Evaluator] = [
-    OperatorName("QuantizeLinear"): { [try evaluateQuantizeLinear($0)] },
-    OperatorName("DequantizeLinear"): { [try evaluateDequantizeLinear($0)] },
-    OperatorName("DynamicQuantizeLinear"): { try evaluateDynamicQuantizeLinear($0) },
-    OperatorName("MatMulInteger"): { [try evaluateMatMulInteger($0)] },
-    OperatorName("QLinearMatMul"): { [try evaluateQLinearMatMul($0)] },
-  ]
+  static let quantizations: [OperatorName: Evaluator] = {
+    let vendor = "com.microsoft"
+    var table: [OperatorName: Evaluator] = [
+      OperatorName("DynamicQuantizeLinear"): { try evaluateDynamicQuantizeLinear($0) },
+      OperatorName("MatMulInteger"): { [try evaluateMatMulInteger($0)] },
+      OperatorName("QLinearMatMul"): { [try evaluateQLinearMatMul($0)] },
+    ]
+    for domain in ["", vendor] {
+      table[OperatorName("QuantizeLinear", domain: domain)] = { [try evaluateQuantizeLinear($0)] }
+      table[OperatorName("DequantizeLinear", domain: domain)] = { [try evaluateDequantizeLinear($0)] }
+    }
+    return table
+  }()
 }

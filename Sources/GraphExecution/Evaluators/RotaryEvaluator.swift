@@ -3,24 +3,39 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-/// Rotates pairs of each head's elements; the result lies in memory as the operand does.
+/// Rotates pairs of each head's elements, by angles that a cache holds for each position.
 func evaluateRotaryEmbedding(_ context: EvaluationContext) throws -> Tensor {
-  let x = try context.tensor(0)
+  let operand = try context.tensor(0)
+  let isJoined = operand.rank == 3
+  let x = isJoined ? try operand.split(heads: context.node.integer("num_heads", default: 0), 0, context) : operand
+  guard x.rank == 4 else {
+    throw context.failure(expected: "an operand of rank 3 or 4", found: "\(x.extents)")
+  }
+  let places = context.has(3) ? (try context.integers(3), try context.tensor(3).extents) : nil
+  let turned = context.node.integer("rotary_embedding_dim", default: 0)
+  let isInterleaved = context.node.integer("interleaved", default: 0) != 0
+  let result = try rotated(
+    x, cosines: angles(1, x, places, context), sines: angles(2, x, places, context), isInterleaved: isInterleaved,
+    size: turned == 0 ? nil : turned, context)
+  return isJoined ? result.joinedHeads(context) : result
+}
+
+/// Rotates pairs of each head's elements; the result lies in memory as the operand does.
+///
+/// - x: `[batch, heads, positions, size]`. cosines, sines: `[batch, positions, half]`, each sequence's rows dense.
+func rotated(
+  _ x: Tensor, cosines: Tensor, sines: Tensor, isInterleaved interleaved: Bool, size turned: Int? = nil,
+  _ context: EvaluationContext
+) throws -> Tensor {
   guard x.type == .f32 || x.type == .f64 else {
     throw context.failure(.typeMismatch, expected: "F32 or F64", found: "\(x.type)")
   }
-  guard x.rank == 4 else {
-    throw context.failure(.unsupported, expected: "an operand of rank 4", found: "\(x.extents)")
-  }
   let memory = context.memory
   let (batch, heads, places, size) = (x.extents[0], x.extents[1], x.extents[2], x.extents[3])
-  let cosines = try angles(1, x.type, batch, places, context)
-  let sines = try angles(2, x.type, batch, places, context)
   let half = cosines.extents[2]
-  let turned = context.node.integer("rotary_embedding_dim", default: 0)
-  guard sines.extents == cosines.extents, 2 * half == (turned == 0 ? size : turned), 2 * half <= size else {
+  guard sines.extents == cosines.extents, 2 * half == turned ?? size, 2 * half <= size else {
     throw context.failure(
-      expected: "as many cosines and sines as pairs of \(turned == 0 ? size : turned) elements",
+      expected: "as many cosines and sines as pairs of \(turned ?? size) elements",
       found: "\(cosines.extents) and \(sines.extents)")
   }
   let byPosition = x.strides[1] < x.strides[2]
@@ -30,7 +45,6 @@ func evaluateRotaryEmbedding(_ context: EvaluationContext) throws -> Tensor {
     : try memory.tensor(x.type, x.extents)
   if result.extents.contains(0) { return result }
   let source = x.strides[3] == 1 || size == 1 ? x : x.contiguous(memory)
-  let interleaved = context.node.integer("interleaved", default: 0) != 0
   if x.type == .f64 {
     rotateDoubles(source, cosines, sines, interleaved, result)
     return result
@@ -56,36 +70,27 @@ func evaluateRotaryEmbedding(_ context: EvaluationContext) throws -> Tensor {
   return result
 }
 
-/// The cosines or sines as `[batch, places, half]`, each sequence's rows dense.
-private func angles(
-  _ slot: Int, _ type: ElementType, _ batch: Int, _ places: Int, _ context: EvaluationContext
+/// The cosines or sines as `[batch, positions, half]`, each sequence's rows dense; the rows of the cache that numbers name, if there are any.
+func angles(
+  _ slot: Int, _ x: Tensor, _ numbers: (places: [Int], extents: [Int])?, _ context: EvaluationContext
 ) throws -> Tensor {
   let cache = try context.tensor(slot)
-  guard cache.type == type else {
-    throw context.failure(.typeMismatch, expected: "\(type) in operand \(slot)", found: "\(cache.type)")
+  let (batch, places) = (x.extents[0], x.extents[2])
+  guard cache.type == x.type else {
+    throw context.failure(.typeMismatch, expected: "\(x.type) in operand \(slot)", found: "\(cache.type)")
   }
-  let found: Tensor
-  if context.has(3) {
+  var found = cache.contiguous(context.memory)
+  if let numbers {
     guard cache.rank == 2 else {
       throw context.failure(expected: "[places, half] in operand \(slot)", found: "\(cache.extents)")
     }
-    let numbers = try context.integers(3)
-    let extents = try context.tensor(3).extents
-    if let wrong = numbers.first(where: { $0 < 0 || $0 >= cache.extents[0] }) {
+    if let wrong = numbers.places.first(where: { $0 < 0 || $0 >= cache.extents[0] }) {
       throw GraphError(
-        .indexOutOfRange, subject: .value(context.name(3)), expected: "places from 0 to \(cache.extents[0] - 1)",
+        .indexOutOfRange, subject: .value(context.name(slot)), expected: "places from 0 to \(cache.extents[0] - 1)",
         found: "\(wrong)")
     }
-    let rows = try context.memory.tensor(type, extents + [cache.extents[1]])
-    let flat = rows.view(
-      [numbers.count, cache.extents[1]], strides: rowMajorStrides([numbers.count, cache.extents[1]]))
-    for (index, place) in numbers.enumerated() {
-      copyElements(
-        of: cache.sliced(axis: 0, start: place, count: 1), to: flat.sliced(axis: 0, start: index, count: 1), nil)
-    }
-    found = rows
-  } else {
-    found = cache.contiguous(context.memory)
+    found = try found.picking([numbers.places, Array(0..<cache.extents[1])], context.memory)
+      .reshaped(numbers.extents + [cache.extents[1]], context.memory)
   }
   guard found.rank == 3, found.extents[0] == batch || found.extents[0] == 1, found.extents[1] == places else {
     throw context.failure(expected: "[\(batch), \(places), half] in operand \(slot)", found: "\(found.extents)")

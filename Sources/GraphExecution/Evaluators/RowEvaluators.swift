@@ -3,12 +3,21 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-func evaluateLayerNormalization(_ context: EvaluationContext) throws -> Tensor {
+/// Rows normalised, scaled and shifted; on demand also their means and the reciprocals of their deviations.
+func evaluateLayerNormalization(_ context: EvaluationContext) throws -> [Tensor] {
   let x = try context.tensor(0)
   let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
   let scale = try vector(1, of: x, from: axis, context)
   let bias = context.has(2) ? try vector(2, of: x, from: axis, context) : nil
   let epsilon = context.node.float("epsilon") ?? 1e-5
+  let result = try layerNormalized(x, axis, scale, bias, epsilon, context)
+  return [result] + (try moments(x, axis, epsilon, isCentred: true, context))
+}
+
+/// Rows normalised from an axis on; scale and bias are dense, one number for each element of a row.
+func layerNormalized(
+  _ x: Tensor, _ axis: Int, _ scale: Tensor, _ bias: Tensor?, _ epsilon: Float, _ context: EvaluationContext
+) throws -> Tensor {
   defer { withExtendedLifetime((scale.buffer, bias?.buffer)) {} }
   if x.type == .f64 {
     let (scales, shifts) = (scale.doubles(), bias?.doubles())
@@ -26,11 +35,43 @@ func evaluateLayerNormalization(_ context: EvaluationContext) throws -> Tensor {
   }
 }
 
-func evaluateRMSNormalization(_ context: EvaluationContext) throws -> Tensor {
+/// The mean of each row, and 1 / √(variance + epsilon) or without centring 1 / √(mean of squares + epsilon), when the node has results for
+/// them.
+func moments(
+  _ x: Tensor, _ axis: Int, _ epsilon: Float, isCentred: Bool, _ context: EvaluationContext
+) throws -> [Tensor] {
+  guard context.node.outputs.dropFirst().contains(where: { $0 != nil }) else { return [] }
+  let columns = x.extents[axis...].reduce(1, *)
+  let extents = Array(x.extents[..<axis]) + x.extents[axis...].map { _ in 1 }
+  let values = x.doubles()
+  var (means, roots): ([Double], [Double]) = ([], [])
+  for row in 0..<extents.reduce(1, *) {
+    let part = values[row * columns..<(row + 1) * columns]
+    let mean = part.reduce(0, +) / Double(columns)
+    let centre = isCentred ? mean : 0
+    let variance = part.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(columns)
+    means.append(mean)
+    roots.append(1 / (variance + Double(epsilon)).squareRoot())
+  }
+  return try (isCentred ? [means, roots] : [roots]).map {
+    try converted(Tensor(doubles: $0, extents: extents), to: x.type, context)
+  }
+}
+
+/// Rows divided by the root of their mean square, and scaled; the reciprocal of that root on demand.
+func evaluateRMSNormalization(_ context: EvaluationContext) throws -> [Tensor] {
   let x = try context.tensor(0)
   let axis = try context.axis(context.node.integer("axis", default: -1), rank: x.rank)
   let scale = try vector(1, of: x, from: axis, context)
   let epsilon = context.node.float("epsilon") ?? 1e-5
+  let result = try rootNormalized(x, axis, scale, epsilon, context)
+  return [result] + (try moments(x, axis, epsilon, isCentred: false, context))
+}
+
+/// Rows divided by the root of their mean square, from an axis on; the scale is dense.
+func rootNormalized(
+  _ x: Tensor, _ axis: Int, _ scale: Tensor, _ epsilon: Float, _ context: EvaluationContext
+) throws -> Tensor {
   defer { withExtendedLifetime(scale.buffer) {} }
   if x.type == .f64 {
     let scales = scale.doubles()
@@ -45,7 +86,7 @@ func evaluateRMSNormalization(_ context: EvaluationContext) throws -> Tensor {
 }
 
 /// A scale or bias, as one number for each element of a normalised row.
-private func vector(_ slot: Int, of x: Tensor, from axis: Int, _ context: EvaluationContext) throws -> Tensor {
+func vector(_ slot: Int, of x: Tensor, from axis: Int, _ context: EvaluationContext) throws -> Tensor {
   let found = try context.tensor(slot)
   let target = Array(x.extents[axis...])
   guard found.type == x.type else {
@@ -98,7 +139,8 @@ func mapDoubleRows(
 
 extension EvaluatorTable {
   static let normalizations: [OperatorName: Evaluator] = [
-    OperatorName("LayerNormalization"): { [try evaluateLayerNormalization($0)] },
-    OperatorName("RMSNormalization"): { [try evaluateRMSNormalization($0)] },
+    OperatorName("LayerNormalization"): { try evaluateLayerNormalization($0) },
+    OperatorName("RMSNormalization"): { try evaluateRMSNormalization($0) },
+    OperatorName("SimplifiedLayerNormalization"): { try evaluateRMSNormalization($0) },
   ]
 }

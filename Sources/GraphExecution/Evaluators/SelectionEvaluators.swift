@@ -7,29 +7,7 @@ func evaluateConcat(_ context: EvaluationContext) throws -> Tensor {
   for slot in context.operands.indices where context.has(slot) { parts.append(try context.tensor(slot)) }
   guard let first = parts.first else { throw context.failure(.illFormed, expected: "an operand", found: "none") }
   let axis = try context.axis(context.node.integer("axis", default: 0), rank: first.rank)
-  var extents = first.extents
-  extents[axis] = 0
-  for part in parts {
-    var rest = part.extents
-    if part.rank == first.rank { rest[axis] = 0 }
-    guard part.type == first.type, part.rank == first.rank,
-      rest.indices.allSatisfy({ $0 == axis || rest[$0] == extents[$0] })
-    else {
-      throw context.failure(
-        expected: "operands that differ along axis \(axis) only",
-        found: parts.map { "\($0.type)\($0.extents)" }.joined(separator: ", "))
-    }
-    let (sum, overflow) = extents[axis].addingReportingOverflow(part.extents[axis])
-    guard !overflow else { throw context.failure(.tooLarge, expected: "a countable extent", found: "more") }
-    extents[axis] = sum
-  }
-  let result = try context.memory.tensor(first.type, extents)
-  var start = 0
-  for part in parts {
-    copyElements(of: part, to: result.sliced(axis: axis, start: start, count: part.extents[axis]), context.pool)
-    start += part.extents[axis]
-  }
-  return result
+  return try concatenated(parts, axis: axis, context)
 }
 
 func evaluateGather(_ context: EvaluationContext) throws -> Tensor {

@@ -29,30 +29,50 @@ extension ImportedONNXModel {
     }
   }
 
-  /// The number of elements of all initializers of floating-point types; equal ranges of a file count once.
+  /// The number of elements of all weights.
   ///
-  /// `Constant` nodes, quantised tensors and sparse ones are not counted.
+  /// Weights are initializers of floating-point types and matrices of 8-bit integers, and matrices in `Constant` nodes; scales and zero
+  /// points of quantised ones are not counted, by the names that ONNX Runtime gives them. A `MatMulNBits` counts the elements of the
+  /// matrix that it unpacks. Equal ranges of a file count once.
   public var parameterCount: Int { parameterCount(of: graph) }
 
   /// The parameters of what would be written for a changed graph, counted in the same way.
   public func parameterCount(of changed: Graph) -> Int {
-    var seen: Set<StructuralIdentity> = []
-    return initializers(of: changed).filter { $0.type.isFloatingPoint && seen.insert($0.structuralIdentity).inserted }
-      .reduce(0) { $0 + $1.shape.elementCount }
-  }
-
-  /// The contents of the initializers that would be written for a graph.
-  private func initializers(of changed: Graph) -> [Weight] {
+    var packed: Set<ValueID> = []
+    var total = 0
+    for node in changed.nodes where node.op == OperatorName("MatMulNBits", domain: "com.microsoft") {
+      packed.formUnion(node.inputs.dropFirst().prefix(3).compactMap { $0 })
+      let (product, overflow) = node.integer("N", default: 0).multipliedReportingOverflow(
+        by: node.integer("K", default: 0))
+      if !overflow, product > 0 { total = total.addingReportingOverflow(product).overflow ? .max : total + product }
+    }
     let plan = ONNXConstantPlan(self, changed)
-    var result: [Weight] = []
-    for case let index? in containers.flatMap(\.initializers) where plan.keeps(index) {
-      if let weight = values[index].weight { result.append(weight) }
+    var seen: Set<StructuralIdentity> = []
+    func count(_ weight: Weight, _ name: String, _ id: ValueID?, isNode: Bool) {
+      let isQuantised = weight.type == .i8 || weight.type == .u8
+      guard weight.type.isFloatingPoint || (isQuantised && weight.shape.rank > 1), !isNode || weight.shape.rank > 1,
+        !name.hasSuffix("_scale"), !name.hasSuffix("_zero_point"), !(id.map(packed.contains) ?? false),
+        seen.insert(weight.structuralIdentity).inserted
+      else { return }
+      let (sum, overflow) = total.addingReportingOverflow(weight.shape.elementCount)
+      total = overflow ? .max : sum
     }
-    for (index, weight) in plan.replaced {
-      if case .constant = values[index].provider { continue }
-      result.append(weight)
+    for (index, value) in values.enumerated() {
+      let isNode: Bool
+      switch value.provider {
+      case .initializer: isNode = false
+      case .constant: isNode = true
+      case .folded:
+        // A folded constant that changed is written as an initializer.
+        guard plan.replaced[index] != nil else { continue }
+        isNode = false
+      case .input, .node: continue
+      }
+      guard let weight = plan.replaced[index] ?? (plan.keeps(index) ? value.weight : nil) else { continue }
+      count(weight, value.name.description, value.id, isNode: isNode)
     }
-    return result + plan.added.map(\.weight)
+    for (id, weight) in plan.added { count(weight, changed[id].name, id, isNode: false) }
+    return total
   }
 
   /// The model's file and the files of its external data.

@@ -13,10 +13,13 @@ extension ONNXImporter {
     return try tensor.weight(externalFiles: externalFiles)
   }
 
+  /// Contents of attributes up to this size are read, so that equal ones in different files are equal.
+  private static let largestLiteral = 1 << 16
+
   /// A message as bytes that nobody interprets.
   static func opaque(_ message: some ONNXMessage) throws(FormatError) -> Weight {
     let encoding = try ONNXEncoding(message)
-    if encoding.pieces.count == 1, case .slice(let slice) = encoding.pieces[0],
+    if encoding.count > largestLiteral, encoding.pieces.count == 1, case .slice(let slice) = encoding.pieces[0],
       case .file(let file) = slice.source.storage
     {
       return .stored(file, byteOffset: slice.range.lowerBound, type: .u8, shape: [slice.count])
@@ -47,7 +50,10 @@ extension ONNXImporter {
     case .integers(let values): return (.integers(values.map { Int($0) }), [])
     case .strings(let values): return (.strings(values.map(\.description)), [])
     case .tensor(let tensor):
-      if let weight = try Self.weight(of: tensor, file.externalFiles) { return (.tensor(weight), []) }
+      if let weight = try Self.weight(of: tensor, file.externalFiles) {
+        guard weight.byteCount <= Self.largestLiteral else { return (.tensor(weight), []) }
+        return (.tensor(.literal(bytes: try weight.bytes(), type: weight.type, shape: weight.shape)), [])
+      }
       return (.opaque(try Self.opaque(attribute)), [])
     case .graph(let graph): return (.opaque(try Self.opaque(attribute)), graph.namesUsed())
     case .graphs(let graphs): return (.opaque(try Self.opaque(attribute)), graphs.flatMap { $0.namesUsed() })

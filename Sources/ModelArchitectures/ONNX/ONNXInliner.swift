@@ -7,7 +7,7 @@ import PollardBase
 /// checked that functions do not call themselves.
 struct ONNXInliner {
   /// The most nodes that calls may become: functions that call others twice grow without bound.
-  static let largestNodeCount = 1_000_000
+  static let largestNodeCount = 1 << 18
 
   private let model: ONNXModel
   private let functions: [ONNXFunctionIdentity: ONNXFunction]

@@ -93,8 +93,23 @@ extension Lowering {
     }
   }
 
+  /// Attributes that operators have since some version, with the value that says what older forms mean anyway.
+  static let laterAttributes: [Lowering] = [
+    laterAttributes("ArgMax", since: 12, ["select_last_index": .integer(0)]),
+    laterAttributes("ArgMin", since: 12, ["select_last_index": .integer(0)]),
+    laterAttributes("Attention", since: 25, ["left_window_size": .integer(-1), "right_window_size": .integer(-1)]),
+    laterAttributes("BatchNormalization", since: 14, ["training_mode": .integer(0)]),
+    laterAttributes("Cast", since: 19, ["saturate": .integer(1)]),
+    laterAttributes("Cast", since: 24, ["round_mode": .string("up")]),
+    laterAttributes("GatherND", since: 12, ["batch_dims": .integer(0)]),
+    laterAttributes("Range", since: 27, ["stash_type": .integer(1)]),
+    laterAttributes("Reshape", since: 14, ["allowzero": .integer(0)]),
+    laterAttributes("ScatterElements", since: 16, ["reduction": .string("none")]),
+    laterAttributes("ScatterND", since: 16, ["reduction": .string("none")]),
+  ]
+
   /// Leaves out attributes that older forms lack, when they say what those mean anyway.
-  static func laterAttributes(_ op: String, since: Int, _ neutral: [String: Attribute]) -> Lowering {
+  private static func laterAttributes(_ op: String, since: Int, _ neutral: [String: Attribute]) -> Lowering {
     Lowering(op, since: since) { context throws(GraphError) in
       try context.requireNeutral(neutral)
       try context.finish(

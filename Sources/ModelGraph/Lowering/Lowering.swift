@@ -26,11 +26,8 @@ struct Lowering: Sendable {
       .gelu, .swish, .swiGLU, .mish, .hardSwish,
       .shapeRange, .splitCount, .splitSizes,
       .squeezeAxes, .unsqueezeAxes, .lessOrEqual, .greaterOrEqual,
-      .laterAttributes("Reshape", since: 14, ["allowzero": .integer(0)]),
-      .laterAttributes("Cast", since: 19, ["saturate": .integer(1)]),
-      .laterAttributes("Cast", since: 24, ["round_mode": .string("up")]),
       .lastAxisOnly("Softmax"), .lastAxisOnly("LogSoftmax"),
-    ] + Lowering.reductions
+    ] + Lowering.reductions + Lowering.laterAttributes
 
   /// The rules by operator, in the order in which they are tried.
   static let table: [String: [Lowering]] = Dictionary(grouping: all, by: \.op).mapValues {
@@ -67,4 +64,7 @@ extension Graph {
     for node in nodes { try lowerer.lower(node) }
     return lowerer.result
   }
+
+  /// The operator sets at which rules for an operator end.
+  package static func loweringVersions(of op: String) -> [Int] { (Lowering.table[op] ?? []).map(\.since) }
 }

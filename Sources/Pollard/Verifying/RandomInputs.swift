@@ -46,11 +46,20 @@ struct RandomInputs {
   /// What a named extent is taken as.
   private func extent(of symbol: String, axis: Int, in size: Size) -> Int {
     let name = symbol.lowercased()
-    if name.contains("past") { return max(1, length / 4) }
+    let past = max(1, length / 4)
+    if name.contains("past") { return past }
+    // A mask over a cache and the new tokens.
+    if name.contains("total") || (name.contains("mask") && hasPast) { return past + length }
     if name.contains("batch") || (axis == 0 && !name.contains("seq")) { return options.batch }
     if name.contains("height") || name.contains("width") { return 32 }
     if name.contains("channel") { return 3 }
     return length
+  }
+
+  private var hasPast: Bool {
+    graph.inputs.contains { id in
+      (graph[id].type?.shape ?? []).contains { $0.symbols.contains { $0.lowercased().contains("past") } }
+    }
   }
 
   private mutating func make() throws(GraphError) -> [String: Tensor] {

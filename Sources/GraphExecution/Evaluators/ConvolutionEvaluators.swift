@@ -1,0 +1,282 @@
+import ModelGraph
+import PollardBase
+import TensorKernels
+import TensorStorage
+
+/// Convolution over one or more spatial axes: `[N, C, …]` by `[M, C / group, …]` to `[N, M, …]`.
+///
+/// Each element is one sum over ascending input channel, then window position, with fused multiply-add in one accumulator; positions
+/// outside of the operand add a zero; the bias is added last.
+func evaluateConvolution(_ context: EvaluationContext) throws -> Tensor {
+  let x = try context.tensor(0)
+  let result = try convolved(x, by: context.tensor(1), context)
+  guard let bias = try context.optionalTensor(2) else { return result }
+  guard bias.extents == [result.extents[1]] else {
+    throw context.failure(expected: "a bias [\(result.extents[1])]", found: "\(bias.extents)")
+  }
+  let column = [result.extents[1]] + Array(repeating: 1, count: x.rank - 2)
+  return try combine(result, bias.reshaped(column, context.memory), "Add", context)
+}
+
+/// The convolution without a bias; operands of one numeric type.
+func convolved(_ x: Tensor, by weights: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  let groups = context.node.integer("group", default: 1)
+  guard x.rank >= 3, weights.rank == x.rank, groups > 0, weights.extents[0] % groups == 0,
+    weights.extents[1].multipliedReportingOverflow(by: groups) == (x.extents[1], false), x.type == weights.type
+  else {
+    throw context.failure(
+      expected: "[N, C, …] and filters [M, C / \(groups), …] of one type", found: "\(x.extents) and \(weights.extents)")
+  }
+  let kernel = Array(weights.extents.dropFirst(2))
+  if let stated = context.node.integers("kernel_shape"), stated != kernel {
+    throw context.failure(expected: "filters of the extents \(stated)", found: "\(weights.extents)")
+  }
+  let window = try SlidingWindow(of: x, kernel: kernel, context)
+  let (batch, depth) = (x.extents[0], weights.extents[1])
+  let filters = weights.extents[0] / groups
+  let count = try context.elementCount(window.output)
+  let result = try context.memory.tensor(x.type, [batch, weights.extents[0]] + window.output)
+  if result.elementCount == 0 { return result }
+  let matrix = weights.reshaped([groups, filters, depth * window.size], context.memory)
+  let dense = result.view([batch, groups, filters, count], strides: rowMajorStrides([batch, groups, filters, count]))
+  let source = x.contiguous(context.memory)
+  let tables = kernel.indices.map(window.sources)
+  for image in 0..<batch {
+    for group in 0..<groups {
+      let plane = source.sliced(axis: 0, start: image, count: 1).sliced(axis: 1, start: group * depth, count: depth)
+      let patches = try windows(plane, tables, window, context)
+      let rows = matrix.sliced(axis: 0, start: group, count: 1).reshaped(
+        [filters, depth * window.size], context.memory)
+      let product = try tensorProduct(rows, patches, context)
+      let place = dense.sliced(axis: 0, start: image, count: 1).sliced(axis: 1, start: group, count: 1)
+      copyElements(of: product.view([1, 1, filters, count], strides: [0, 0, count, 1]), to: place, context.pool)
+    }
+  }
+  return result
+}
+
+/// The convolution of quantised operands minus their zero points, without scales.
+func evaluateIntegerConvolution(_ context: EvaluationContext) throws -> Tensor {
+  let x = try centred(0, zero: 2, context)
+  let weights = try centred(1, zero: 3, context)
+  return try converted(convolved(x, by: weights, context), to: .i32, context)
+}
+
+/// The same with scales and an integer bias, quantised again.
+func evaluateQuantizedConvolution(_ context: EvaluationContext) throws -> Tensor {
+  var sums = try convolved(centred(0, zero: 2, context), by: centred(3, zero: 5, context), context)
+  func channels(_ values: Tensor) throws -> Tensor {
+    let wide = try converted(values, to: .f64, context)
+    if wide.elementCount == 1 { return wide.reshaped([]) }
+    return wide.reshaped([wide.elementCount] + Array(repeating: 1, count: sums.rank - 2), context.memory)
+  }
+  if let bias = try context.optionalTensor(8) { sums = try combine(sums, channels(bias), "Add", context) }
+  sums = try combine(sums, channels(context.tensor(1)), "Mul", context)
+  sums = try combine(sums, channels(context.tensor(4)), "Mul", context)
+  let zero = try context.tensor(7)
+  return try quantized(
+    converted(sums, to: .f32, context), scale: converted(context.tensor(6), to: .f32, context), zero: zero,
+    to: zero.declaredType, context)
+}
+
+/// An operand minus its zero point, exactly; a vector of zero points is one for each filter.
+private func centred(_ slot: Int, zero: Int, _ context: EvaluationContext) throws -> Tensor {
+  let x = try converted(context.tensor(slot), to: .f64, context)
+  guard let zeros = try context.optionalTensor(zero) else { return x }
+  var wide = try converted(zeros, to: .f64, context)
+  if wide.elementCount == 1 {
+    wide = wide.reshaped([])
+  } else {
+    wide = wide.reshaped([wide.elementCount] + Array(repeating: 1, count: max(x.rank - 1, 0)), context.memory)
+  }
+  return try combine(x, wide, "Sub", context)
+}
+
+/// What the window sees of the channels of an image, as `[channel · window position, place of the result]`; 0 outside.
+private func windows(
+  _ plane: Tensor, _ tables: [[[Int]]], _ window: SlidingWindow, _ context: EvaluationContext
+) throws -> Tensor {
+  let channels = plane.extents[1]
+  let count = window.output.reduce(1, *)
+  if window.size == 1, window.output == window.input, window.before.allSatisfy({ $0 == 0 }) {
+    return plane.reshaped([channels, count], context.memory)
+  }
+  let result = try context.memory.tensor(plane.type, [channels, window.size, count])
+  switch plane.type.computedByteCount {
+  case 1: fillWindows(UInt8.self, plane, result, tables, window, context.pool)
+  case 2: fillWindows(UInt16.self, plane, result, tables, window, context.pool)
+  case 4: fillWindows(UInt32.self, plane, result, tables, window, context.pool)
+  default: fillWindows(UInt64.self, plane, result, tables, window, context.pool)
+  }
+  return result.view([channels * window.size, count], strides: [count, 1])
+}
+
+private func fillWindows<Bits: FixedWidthInteger & Sendable>(
+  _ type: Bits.Type, _ plane: Tensor, _ result: Tensor, _ tables: [[[Int]]], _ window: SlidingWindow,
+  _ pool: ThreadPool
+) {
+  nonisolated(unsafe) let from = plane.bits(type)
+  nonisolated(unsafe) let to = result.writtenBits(type)
+  let rank = window.kernel.count
+  let strides = Array(plane.strides.dropFirst(2))
+  let width = window.output[rank - 1]
+  let lines = window.output.dropLast().reduce(1, *)
+  let channelStride = plane.strides[1]
+  forEachStep(plane.extents[1] * window.size, size: lines * width, pool) { row in
+    let (channel, position) = row.quotientAndRemainder(dividingBy: window.size)
+    var steps = Array(repeating: 0, count: rank)
+    var rest = position
+    for axis in (0..<rank).reversed() {
+      (rest, steps[axis]) = rest.quotientAndRemainder(dividingBy: window.kernel[axis])
+    }
+    let last = tables[rank - 1][steps[rank - 1]]
+    let inner = strides[rank - 1]
+    for line in 0..<lines {
+      var rest = line
+      var start: Int? = channel * channelStride
+      for axis in (0..<(rank - 1)).reversed() {
+        let (quotient, place) = rest.quotientAndRemainder(dividingBy: window.output[axis])
+        let source = tables[axis][steps[axis]][place]
+        start = source < 0 ? nil : start.map { $0 + source * strides[axis] }
+        rest = quotient
+      }
+      let target = to + (row * lines + line) * width
+      if let start {
+        for (index, source) in last.enumerated() { target[index] = source < 0 ? 0 : from[start + source * inner] }
+      } else {
+        target.update(repeating: 0, count: width)
+      }
+    }
+  }
+  withExtendedLifetime(plane) {}
+}
+
+/// Each element spread over a window: `[N, C, …]` by `[C, M / group, …]` to `[N, M, …]`.
+///
+/// Each element is a sum over ascending window position, then input channel; the bias is added last.
+func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tensor {
+  let (x, weights) = (try context.tensor(0), try context.tensor(1))
+  let node = context.node
+  let groups = node.integer("group", default: 1)
+  guard x.rank >= 3, weights.rank == x.rank, groups > 0, weights.extents[0] == x.extents[1],
+    x.extents[1] % groups == 0, x.type == weights.type
+  else {
+    throw context.failure(
+      expected: "[N, C, …] and filters [C, M / \(groups), …] of one type", found: "\(x.extents) and \(weights.extents)")
+  }
+  let rank = x.rank - 2
+  let kernel = Array(weights.extents.dropFirst(2))
+  let strides = node.integers("strides") ?? Array(repeating: 1, count: rank)
+  let dilations = node.integers("dilations") ?? Array(repeating: 1, count: rank)
+  let extra = node.integers("output_padding") ?? Array(repeating: 0, count: rank)
+  var pads = node.integers("pads") ?? Array(repeating: 0, count: 2 * rank)
+  let limit = 1 << 31
+  guard strides.count == rank, dilations.count == rank, extra.count == rank, pads.count == 2 * rank,
+    (strides + dilations).allSatisfy({ $0 > 0 && $0 < limit }),
+    (kernel + x.extents).allSatisfy({ $0 < limit / 2 }), (extra + pads).allSatisfy({ abs($0 / 2) < limit })
+  else {
+    throw context.failure(
+      expected: "\(rank) strides, dilations and output paddings", found: "\(strides), \(dilations), \(extra)")
+  }
+  let automatic = node.string("auto_pad") ?? "NOTSET"
+  let stated = node.integers("output_shape")
+  let isSame = automatic == "SAME_UPPER" || automatic == "SAME_LOWER"
+  var output: [Int] = []
+  for axis in 0..<rank {
+    let full = strides[axis] * (x.extents[axis + 2] - 1) + extra[axis] + (kernel[axis] - 1) * dilations[axis] + 1
+    if stated != nil || isSame {
+      let wanted = stated.map { $0.suffix(rank) }.flatMap { $0.count == rank ? $0[$0.startIndex + axis] : nil }
+      let extent = wanted ?? x.extents[axis + 2] * strides[axis]
+      let total = max(0, full - extent)
+      pads[axis] = automatic == "SAME_UPPER" ? total / 2 : total - total / 2
+      pads[rank + axis] = total - pads[axis]
+      output.append(extent)
+    } else {
+      output.append(full - pads[axis] - pads[rank + axis])
+    }
+  }
+  let filters = weights.extents[1]
+  guard output.allSatisfy({ $0 >= 0 }) else {
+    throw context.failure(expected: "pads that leave something", found: "\(output)")
+  }
+  let depth = x.extents[1] / groups
+  let places = x.extents.dropFirst(2).reduce(1, *)
+  let size = kernel.reduce(1, *)
+  let result = try converted(Tensor(floats: [0], extents: []), to: x.type, context)
+    .broadcast(to: [x.extents[0], filters * groups] + output).copied(context.memory)
+  for image in 0..<x.extents[0] {
+    for group in 0..<groups {
+      // [window position · M, C] times [C, places].
+      let part = weights.sliced(axis: 0, start: group * depth, count: depth).reshaped(
+        [depth, filters * size], context.memory)
+      let plane = x.sliced(axis: 0, start: image, count: 1).sliced(axis: 1, start: group * depth, count: depth)
+        .reshaped([depth, places], context.memory)
+      let product = try tensorProduct(part.transposed([1, 0]), plane, context)
+      let target = result.sliced(axis: 0, start: image, count: 1)
+        .sliced(axis: 1, start: group * filters, count: filters)
+      var tables: [[[Int]]] = []
+      for axis in 0..<rank {
+        tables.append(
+          (0..<kernel[axis]).map { step in
+            (0..<x.extents[axis + 2]).map { place in
+              let found = place * strides[axis] - pads[axis] + step * dilations[axis]
+              return (0..<output[axis]).contains(found) ? found * target.strides[axis + 2] : -1
+            }
+          })
+      }
+      if x.type == .f64 {
+        spread(product, into: target, Double.self, kernel, Array(x.extents.dropFirst(2)), tables)
+      } else {
+        guard x.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32 or F64", found: "\(x.type)") }
+        spread(product, into: target, Float.self, kernel, Array(x.extents.dropFirst(2)), tables)
+      }
+    }
+  }
+  guard let bias = try context.optionalTensor(2) else { return result }
+  let column = [filters * groups] + Array(repeating: 1, count: rank)
+  guard bias.extents == [filters * groups] else {
+    throw context.failure(expected: "a bias [\(filters * groups)]", found: "\(bias.extents)")
+  }
+  return try combine(result, bias.reshaped(column, context.memory), "Add", context)
+}
+
+/// Adds the products `[M · window position, place]` to where they belong.
+private func spread<Element: FloatElement>(
+  _ product: Tensor, into target: Tensor, _ type: Element.Type, _ kernel: [Int], _ extents: [Int], _ tables: [[[Int]]]
+) {
+  let from = product.pointer(type)
+  let to = target.written(type)
+  let size = kernel.reduce(1, *)
+  let places = extents.reduce(1, *)
+  for filter in 0..<target.extents[1] {
+    forEachPosition(kernel) { position, steps in
+      forEachPosition(extents) { place, at in
+        var offset = filter * target.strides[1]
+        for axis in at.indices {
+          let found = tables[axis][steps[axis]][at[axis]]
+          if found < 0 { return }
+          offset += found
+        }
+        to[offset] += from[(filter * size + position) * places + place]
+      }
+    }
+  }
+  withExtendedLifetime((product, target)) {}
+}
+
+extension EvaluatorTable {
+  static let convolutions: [OperatorName: Evaluator] = {
+    var table: [OperatorName: Evaluator] = [
+      OperatorName("Conv"): { [try evaluateConvolution($0)] },
+      OperatorName("ConvTranspose"): { [try evaluateTransposedConvolution($0)] },
+      OperatorName("ConvInteger"): { [try evaluateIntegerConvolution($0)] },
+      OperatorName("QLinearConv"): { [try evaluateQuantizedConvolution($0)] },
+      OperatorName("MaxPool"): { try evaluateMaximumPooling($0) },
+    ]
+    for name in ["AveragePool", "LpPool"] { table[OperatorName(name)] = { [try evaluatePooling($0)] } }
+    for name in ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"] {
+      table[OperatorName(name)] = { [try evaluateGlobalPooling($0)] }
+    }
+    return table
+  }()
+}
