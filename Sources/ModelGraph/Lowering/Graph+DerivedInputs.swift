@@ -23,7 +23,11 @@ extension Graph {
 
     func fresh(_ wish: String) -> String {
       var name = wish
-      while !names.insert(name).inserted { name += "_" }
+      var count = 1
+      while !names.insert(name).inserted {
+        name = "\(wish)_\(count)"
+        count += 1
+      }
       return name
     }
     func constant(_ name: String, _ weight: Weight) -> ValueID {

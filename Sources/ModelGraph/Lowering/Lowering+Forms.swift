@@ -101,6 +101,8 @@ extension Lowering {
     laterAttributes("BatchNormalization", since: 14, ["training_mode": .integer(0)]),
     laterAttributes("Cast", since: 19, ["saturate": .integer(1)]),
     laterAttributes("Cast", since: 24, ["round_mode": .string("up")]),
+    laterAttributes("CastLike", since: 19, ["saturate": .integer(1)]),
+    laterAttributes("CastLike", since: 24, ["round_mode": .string("up")]),
     laterAttributes("GatherND", since: 12, ["batch_dims": .integer(0)]),
     laterAttributes("Range", since: 27, ["stash_type": .integer(1)]),
     laterAttributes("Reshape", since: 14, ["allowzero": .integer(0)]),
@@ -114,6 +116,42 @@ extension Lowering {
       try context.requireNeutral(neutral)
       try context.finish(
         inputs: context.node.inputs, attributes: context.node.attributes.filter { neutral[$0.key] == nil })
+    }
+  }
+
+  /// Forms that have no older counterpart: a node that uses what came with them is refused, any other is left as it is.
+  static let withheld: [Lowering] = [
+    withheld("Attention", since: 24, operands: 6),
+    withheld("AveragePool", since: 19, ["dilations"]),
+    withheld(
+      "Constant", since: 12,
+      ["value_float", "value_floats", "value_int", "value_ints", "value_string", "value_strings"]),
+    withheld("DequantizeLinear", since: 13, ["axis"]),
+    withheld("DequantizeLinear", since: 21, ["block_size"]),
+    withheld("DequantizeLinear", since: 23, ["output_dtype"]),
+    withheld("Dropout", since: 12, ["seed"], operands: 1),
+    withheld("LpPool", since: 18, ["ceil_mode", "dilations"]),
+    withheld("Pad", since: 18, operands: 3),
+    withheld("QuantizeLinear", since: 13, ["axis"]),
+    withheld("QuantizeLinear", since: 19, ["saturate"]),
+    withheld("QuantizeLinear", since: 21, ["block_size", "output_dtype"]),
+    withheld("QuantizeLinear", since: 23, ["precision"]),
+    withheld("Resize", since: 18, ["antialias", "axes", "keep_aspect_ratio_policy"]),
+    withheld("SpaceToDepth", since: 28, ["mode"]),
+  ]
+
+  private static func withheld(
+    _ op: String, since: Int, _ attributes: [String] = [], operands: Int? = nil
+  ) -> Lowering {
+    Lowering(op, since: since) { context throws(GraphError) in
+      let node = context.node
+      if let name = attributes.first(where: { node.attributes[$0] != nil }) {
+        throw context.failure(expected: "\(op) without \(name)", found: "one with it")
+      }
+      if let operands, node.inputs.dropFirst(operands).contains(where: { $0 != nil }) {
+        throw context.failure(expected: "at most \(operands) operands of \(op)", found: "\(node.inputs.count)")
+      }
+      try context.finishUnchanged()
     }
   }
 

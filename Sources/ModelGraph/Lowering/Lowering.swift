@@ -27,7 +27,7 @@ struct Lowering: Sendable {
       .shapeRange, .splitCount, .splitSizes,
       .squeezeAxes, .unsqueezeAxes, .lessOrEqual, .greaterOrEqual,
       .lastAxisOnly("Softmax"), .lastAxisOnly("LogSoftmax"),
-    ] + Lowering.reductions + Lowering.laterAttributes
+    ] + Lowering.reductions + Lowering.laterAttributes + Lowering.withheld
 
   /// The rules by operator, in the order in which they are tried.
   static let table: [String: [Lowering]] = Dictionary(grouping: all, by: \.op).mapValues {
