@@ -34,14 +34,22 @@ func evaluateSkipNormalization(_ context: EvaluationContext) throws -> [Tensor] 
 func evaluateEmbedNormalization(_ context: EvaluationContext) throws -> [Tensor] {
   let shape = try context.tensor(0).extents
   guard shape.count == 2 else { throw context.failure(expected: "[batch, positions]", found: "\(shape)") }
+  let isQuantized = context.node.op.name == "QEmbedLayerNormalization"
+  // The scales of the five tables follow the mask, then their zero points.
+  func real(_ slot: Int) throws -> Tensor {
+    guard isQuantized else { return try context.tensor(slot) }
+    let values = try dequantized(
+      context.tensor(slot), scale: context.tensor(slot + 6), zero: context.optionalTensor(slot + 11), context)
+    return try converted(values, to: context.memory.floatType, context)
+  }
   func rows(_ table: Int, _ numbers: [Int], _ slot: Int) throws -> Tensor {
-    let weights = try context.tensor(table)
+    let weights = try real(table)
     guard weights.rank == 2 else { throw context.failure(expected: "a table", found: "\(weights.extents)") }
     let places = try numbers.map { try context.position($0, of: weights.extents[0], slot: slot) }
     return try weights.picking([places, Array(0..<weights.extents[1])], context.memory)
   }
   var sum = try rows(2, context.integers(0), 0)
-  let given = context.has(8) ? try context.integers(8) : nil
+  let given = context.has(8) && !isQuantized ? try context.integers(8) : nil
   var positions = given ?? (0..<shape[0]).flatMap { _ in 0..<shape[1] }
   if positions.count == shape[1], shape[0] > 1 { positions = (0..<shape[0]).flatMap { _ in positions } }
   guard positions.count == shape[0] * shape[1] else {
@@ -50,8 +58,12 @@ func evaluateEmbedNormalization(_ context: EvaluationContext) throws -> [Tensor]
   sum = try combine(sum, rows(3, positions, 8), "Add", context)
   if context.has(1), context.has(4) { sum = try combine(sum, rows(4, context.integers(1), 1), "Add", context) }
   sum = sum.reshaped(shape + [sum.extents[1]], context.memory)
+  let (scale, bias) = (try real(5), try real(6))
+  guard scale.extents == [sum.extents[2]], bias.extents == scale.extents else {
+    throw context.failure(expected: "a scale and a bias [\(sum.extents[2])]", found: "\(scale.extents)")
+  }
   let result = try layerNormalized(
-    sum, 2, vector(5, of: sum, from: 2, context), vector(6, of: sum, from: 2, context),
+    sum, 2, scale.contiguous(context.memory), bias.contiguous(context.memory),
     context.node.float("epsilon") ?? 1e-12, context)
   var counts = Array(repeating: Int32(0), count: shape[0])
   if context.has(7) {
@@ -142,11 +154,14 @@ extension EvaluatorTable {
       "SkipLayerNormalization": { try evaluateSkipNormalization($0) },
       "SkipSimplifiedLayerNormalization": { try evaluateSkipNormalization($0) },
       "EmbedLayerNormalization": { try evaluateEmbedNormalization($0) },
+      "QEmbedLayerNormalization": { Array(try evaluateEmbedNormalization($0).prefix(2)) },
       "BiasGelu": { [try evaluateFusedActivation($0)] },
       "FastGelu": { [try evaluateFusedActivation($0)] },
       "Gelu": { [try evaluateFusedActivation($0)] },
       "QuickGelu": { [try evaluateFusedActivation($0)] },
       "RelativePositionBias": { [try evaluateRelativePositionBias($0)] },
+      "FusedConv": { [try evaluateFusedConvolution($0)] },
+      "TransposeMatMul": { [try evaluateFusedMatMul($0)] },
       "FusedMatMul": { [try evaluateFusedMatMul($0)] },
       "FusedGemm": { [try evaluateFusedGemm($0)] },
       "MatMulNBits": { [try evaluateBlockQuantizedProduct($0)] },

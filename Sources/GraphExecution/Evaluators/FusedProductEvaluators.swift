@@ -33,18 +33,35 @@ func evaluateFusedMatMul(_ context: EvaluationContext) throws -> Tensor {
 }
 
 /// Gemm and an activation.
-func evaluateFusedGemm(_ context: EvaluationContext) throws -> Tensor {
-  let result = try evaluateGemm(context)
+func evaluateFusedGemm(_ context: EvaluationContext) throws -> Tensor { try activated(evaluateGemm(context), context) }
+
+/// A convolution, what is added to it, and an activation.
+func evaluateFusedConvolution(_ context: EvaluationContext) throws -> Tensor {
+  var result = try evaluateConvolution(context)
+  if let other = try context.optionalTensor(3) { result = try combine(result, other, "Add", context) }
+  return try activated(result, context)
+}
+
+/// A result after the activation that attributes name; HardSigmoid and LeakyRelu have parameters in a list for convolutions.
+private func activated(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
   let name = context.node.string("activation") ?? ""
-  if name.isEmpty { return result }
-  guard unaryNames.contains(name) else {
+  if name.isEmpty { return x }
+  guard unaryNames.contains(name) || name == "Clip" else {
     throw context.failure(.unsupported, expected: "a known activation", found: "\"\(name)\"")
   }
-  var attributes: [String: Attribute] = [:]
-  for key in ["alpha", "beta", "gamma"] {
-    if let value = context.node.float("activation_\(key)") { attributes[key] = .float(value) }
+  let list = context.node.floats("activation_params") ?? []
+  if name == "Clip" {
+    guard list.count == 2 else { throw context.failure(expected: "two bounds", found: "\(list)") }
+    let bounds = try list.map { try converted(Tensor(floats: [$0], extents: []), to: x.type, context) }
+    return try combine(combine(x, bounds[0], "Max", context), bounds[1], "Min", context)
   }
-  return try applied(name, attributes, to: result, context)
+  var attributes: [String: Attribute] = [:]
+  for (place, key) in ["alpha", "beta", "gamma"].enumerated() {
+    if let value = context.node.float("activation_\(key)") ?? (place < list.count ? list[place] : nil) {
+      attributes[key] = .float(value)
+    }
+  }
+  return try applied(name, attributes, to: x, context)
 }
 
 /// `A · dequantised(B)ᵀ + bias`, B in blocks of 4 or 8 bits along its rows: `[N, blocks, bytes]`, with a scale for each block.
