@@ -148,6 +148,7 @@ extension EvaluatorTable {
       "QuickGelu": { [try evaluateFusedActivation($0)] },
       "RelativePositionBias": { [try evaluateRelativePositionBias($0)] },
       "FusedMatMul": { [try evaluateFusedMatMul($0)] },
+      "TransposeMatMul": { [try evaluateFusedMatMul($0)] },
       "FusedGemm": { [try evaluateFusedGemm($0)] },
       "MatMulNBits": { [try evaluateBlockQuantizedProduct($0)] },
       "GatherBlockQuantized": { [try evaluateBlockQuantizedGather($0)] },
