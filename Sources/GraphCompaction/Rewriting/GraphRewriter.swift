@@ -28,10 +28,16 @@ struct GraphRewriter {
   private var names: Set<String>
   /// Nodes that compute new shape operands, by the node before which they stand.
   private var insertions: [Int: [Node]] = [:]
-  private var sharedConstants: [[Int]: ValueID] = [:]
+  private var sharedConstants: [SharedConstant: ValueID] = [:]
   private var sharedOperands: [MixedOperand: ValueID] = [:]
   /// Sizes that inference names after their operands, where these shrank: the new size by the old name.
   private var renamed: [String: Size] = [:]
+
+  /// Numbers in the place of an operand; uses of one operand that get the same numbers share them.
+  private struct SharedConstant: Hashable {
+    var operand: ValueID?
+    var values: [Int]
+  }
 
   /// A shape operand made of elements of another one, within a branch.
   private struct MixedOperand: Hashable {
@@ -212,7 +218,7 @@ struct GraphRewriter {
     nodes[index] = context.node
     for (slot, values) in context.replacements.sorted(by: { $0.key < $1.key }) {
       let base = old.input(slot).map { map.graph[$0].name } ?? node.name
-      replace(slot, of: index, by: constant(values, base))
+      replace(slot, of: index, by: constant(values, base, for: old.input(slot)))
     }
     for (slot, elements) in context.mixedReplacements.sorted(by: { $0.key < $1.key }) {
       guard let operand = node.input(slot) else { continue }
@@ -226,13 +232,14 @@ struct GraphRewriter {
     nodes[index].inputs[slot] = id
   }
 
-  /// A list of integers; equal ones are one constant.
-  mutating func constant(_ values: [Int], _ base: String) -> ValueID {
-    if let known = sharedConstants[values] { return known }
+  /// A list of integers in the place of an operand, or for a node that is put in.
+  mutating func constant(_ values: [Int], _ base: String, for operand: ValueID? = nil) -> ValueID {
+    let key = SharedConstant(operand: operand, values: values)
+    if let known = sharedConstants[key] { return known }
     let weight = Weight.integers(values.map(Int64.init), shape: [values.count])
     let type = ValueType(.i64, [Size(values.count)])
     let id = graph.addValue(Value(name: unusedName(base), type: type, initializer: weight))
-    sharedConstants[values] = id
+    sharedConstants[key] = id
     return id
   }
 

@@ -65,6 +65,13 @@ public struct AxisContext {
     self.table = table
   }
 
+  /// Gives the factors away; nothing can be stated afterwards.
+  mutating func takeTable() -> FactorTable {
+    let result = table
+    table = FactorTable()
+    return result
+  }
+
   /// The rank of an operand; nil when it is absent or unknown.
   public func rank(_ slot: Int) -> Int? { slot < inputAxes.count ? inputAxes[slot]?.count : nil }
 

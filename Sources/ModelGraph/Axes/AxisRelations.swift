@@ -84,7 +84,8 @@ public struct AxisRelations: Sendable {
       node: node, index: index, inputAxes: inputs, outputAxes: outputs, elements: elements, table: table)
     table = FactorTable()
     op.relate(&rule)
-    table = rule.table
+    // Taken, not copied: the rule lives on, and a shared table would be copied by the next pin.
+    table = rule.takeTable()
     contractions += rule.contractions
     pinOrigins(rule.reliedOn, Pin(.sizeAsValue, node: index))
     for (slot, axes) in inputs.enumerated() where !op.shapeOperands.contains(slot) {

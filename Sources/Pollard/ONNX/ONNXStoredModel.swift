@@ -22,9 +22,7 @@ package struct ONNXStoredModel: StoredModel {
   init(at path: String) throws {
     self.path = try Self.location(of: path) ?? path
     imported = try ImportedONNXModel(path: self.path)
-    var graph = imported.graph
-    _ = try ShapeInference.inferAll(&graph)
-    self.graph = graph
+    graph = imported.graph
     map = try DimensionMap(graph, options: .graph)
     let receipt = try imported.metadata[receiptKey].map { text throws(FormatError) in
       try Receipt(parsing: Array(text.utf8), path: path)
