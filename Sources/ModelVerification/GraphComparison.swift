@@ -8,6 +8,8 @@ public enum GraphComparison: Sendable {
   case same(pairs: [ValueID: ValueID])
   /// They are not; the first difference, as a sentence.
   case different(String)
+  /// They are, but for the content of a constant; which one, as a sentence.
+  case otherConstant(String)
 
   /// Compares operators, attributes, wiring, types and constants.
   ///
@@ -19,15 +21,19 @@ public enum GraphComparison: Sendable {
     throws(FormatError)
   {
     var pairs: [ValueID: ValueID] = [:]
-    if let difference = try Self.firstDifference(a, b, checkpointTensors, pool, &pairs) {
+    var constant: String?
+    if let difference = try Self.firstDifference(a, b, checkpointTensors, pool, &pairs, &constant) {
       self = .different(difference)
+    } else if let constant {
+      self = .otherConstant(constant)
     } else {
       self = .same(pairs: pairs)
     }
   }
 
   private static func firstDifference(
-    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ pool: ThreadPool, _ paired: inout [ValueID: ValueID]
+    _ a: Graph, _ b: Graph, _ checkpointTensors: Set<String>, _ pool: ThreadPool, _ paired: inout [ValueID: ValueID],
+    _ otherConstant: inout String?
   ) throws(FormatError) -> String? {
     guard a.nodes.count == b.nodes.count else { return "\(a.nodes.count) nodes and \(b.nodes.count)" }
     for (x, y) in [(a.inputs, b.inputs), (a.outputs, b.outputs)] {
@@ -58,7 +64,9 @@ public enum GraphComparison: Sendable {
             return "node \(x.name): reads \(a[left].name) on one side and \(b[right].name) on the other"
           }
         } else {
-          guard try isSame(first, second, pool) else { return "constant \(a[left].name): other content" }
+          if otherConstant == nil, try !isSame(first, second, pool) {
+            otherConstant = "constant \(a[left].name): other content"
+          }
         }
         paired[left] = right
       }

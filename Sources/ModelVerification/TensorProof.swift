@@ -37,6 +37,16 @@ public struct TensorProof: Sendable, Hashable {
     for name in rest.keys.sorted() { problems.append("tensor \"\(escapedForTerminal(name))\" does not belong here") }
   }
 
+  /// The proof for graphs whose constants were compared where they are used.
+  ///
+  /// - Parameters:
+  ///   - paired: the number of constants that must be there.
+  ///   - isSame: whether all of them are.
+  public init(paired: Int, isSame: Bool, problems: [String]) {
+    keptTensors = isSame ? paired : 0
+    self.problems = problems
+  }
+
   /// An element's index per axis, as in `[3, 17]`.
   private static func index(_ element: Int, in shape: Shape) -> String {
     var rest = element

@@ -17,6 +17,9 @@ struct BackendTable {
   /// Passing tests of one operator alone, by operator.
   private(set) var operators: [String: Int] = [:]
 
+  /// Cases of one operator each whose results are ONNX Runtime's, by operator.
+  var cases: [String: Int] = [:]
+
   mutating func add(_ test: BackendCase, _ outcome: BackendCase.Outcome) {
     let name = test.name
     switch outcome {
@@ -53,6 +56,8 @@ struct BackendTable {
     }
     lines += ["", "## Operators that have passing tests of their own", ""]
     lines += operators.keys.sorted().map { "- `\($0)`: \(operators[$0] ?? 0)" }
+    lines += ["", "## Operators that have cases from ONNX Runtime (`tools/make-operator-cases`)", ""]
+    lines += cases.keys.sorted().map { "- `\($0)`: \(cases[$0] ?? 0)" }
     if !failed.isEmpty {
       lines += ["", "## Failing", "", "| test | |", "| --- | --- |"]
       lines += failed.map { "| `\($0.name)` | \($0.difference.replacing("|", with: "/")) |" }

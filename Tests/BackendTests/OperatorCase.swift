@@ -1,6 +1,7 @@
 import CheckpointFormats
 import GraphExecution
 import ModelArchitectures
+import ModelGraph
 import PollardBase
 
 /// A model of one operator with its operands, and what ONNX Runtime gives for it, as `tools/make-operator-cases` writes them.
@@ -13,6 +14,9 @@ struct OperatorCase {
       OperatorCase(name: String($0.dropLast(5)), path: "\(folder)/\($0)")
     }
   }
+
+  /// The operators of the model.
+  func operators() throws -> [OperatorName] { try ImportedONNXModel(path: path).graph.nodes.map(\.op) }
 
   /// What differs in each result, single precision being that of both sides.
   func differences(on threads: ThreadPool, precision: ComputingPrecision = .declared) throws -> [String] {

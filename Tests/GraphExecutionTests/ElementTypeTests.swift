@@ -11,6 +11,7 @@ struct ElementTypeTests {
     _ op: String, _ attributes: [String: Attribute], _ operands: [(ElementType, [Int], [UInt8])],
     precision: ComputingPrecision = .rounded, version: Int = Node.currentVersion
   ) throws -> Tensor {
+    let vendor = "com.microsoft."
     var graph = Graph(name: op)
     var inputs: [String: Tensor] = [:]
     var ids: [ValueID?] = []
@@ -23,7 +24,10 @@ struct ElementTypeTests {
     }
     let result = graph.addValue(Value(name: "y"))
     graph.append(
-      Node(OperatorName(op), name: op, inputs: ids, outputs: [result], attributes: attributes, version: version))
+      Node(
+        op.hasPrefix(vendor)
+          ? OperatorName(String(op.dropFirst(vendor.count)), domain: "com.microsoft") : OperatorName(op),
+        name: op, inputs: ids, outputs: [result], attributes: attributes, version: version))
     graph.addOutput(result)
     let executor = try GraphExecutor(graph, threads: oneThread, precision: precision)
     return try #require(try executor.run(inputs: inputs)["y"])
@@ -102,6 +106,35 @@ struct ElementTypeTests {
       "Cast", ["to": .integer(target), "saturate": .integer(saturates ? 1 : 0)], [(.f32, [5], bytes)]
     ).floats()
     for (x, y) in zip(found, expected) { #expect(x == y || x.isNaN && y.isNaN, "\(found)") }
+  }
+
+  private func singles(_ values: [Float]) -> [UInt8] {
+    values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * UInt32($0))) } }
+  }
+
+  @Test("Operators without cases of other programs give what their formula says")
+  func handDerived() throws {
+    let gated = try evaluate("SwiGLU", [(.f32, [3], singles([0, 1, -2])), (.f32, [3], singles([5, 2, 3]))]).floats()
+    for (x, y) in zip(gated, [0, 1.4621172, -0.7152175] as [Float]) { #expect(abs(x - y) < 1e-6) }
+    let pooled = try evaluate("GlobalLpPool", [(.f32, [1, 1, 2, 2], singles([3, 4, 0, 0]))])
+    #expect(pooled.floats() == [5])
+    let scale: (ElementType, [Int], [UInt8]) = (.f32, [], singles([2]))
+    let quantized = try evaluate(
+      "com.microsoft.QuantizeLinear", [(.f32, [4], singles([0, 2, 3, 1000])), scale, (.u8, [], [128])])
+    #expect(quantized.integers() == [128, 129, 130, 255])
+    let restored = try evaluate(
+      "com.microsoft.DequantizeLinear", [(.u8, [4], [128, 129, 130, 255]), scale, (.u8, [], [128])])
+    #expect(restored.floats() == [0, 2, 4, 254])
+    let product = try evaluate(
+      "com.microsoft.TransposeMatMul", ["transB": .integer(1)],
+      [(.f32, [1, 2], singles([1, 2])), (.f32, [1, 2], singles([3, 4]))])
+    #expect(product.floats() == [11])
+    // Four buckets, none for later keys: distances 0 and 1 are exact, 2 is the first of the logarithmic ones.
+    let three: (ElementType, [Int], [UInt8]) = (.i64, [1], [3, 0, 0, 0, 0, 0, 0, 0])
+    let bias = try evaluate(
+      "com.microsoft.RelativePositionBias", ["max_distance": .integer(8), "is_bidirectional": .integer(0)],
+      [(.f32, [4, 1], singles([10, 20, 30, 40])), three, three])
+    #expect(bias.floats() == [10, 10, 10, 20, 10, 10, 30, 20, 10])
   }
 
   @Test("Softmax before version 13 normalises over all axes from its axis on")

@@ -22,19 +22,15 @@ enum ONNXScopeLabel {
   /// The strings of a list as Python prints it.
   private static func quoted(_ list: String) -> [String] {
     var result: [String] = []
-    var current: String?
-    var quote: Character = "'"
-    for character in list {
-      if let open = current {
-        if character == quote {
-          result.append(open)
-          current = nil
-        } else {
-          current = open + String(character)
-        }
-      } else if character == "'" || character == "\"" {
-        quote = character
-        current = ""
+    let bytes = Array(list.utf8)
+    var open: (start: Int, quote: UInt8)?
+    for (place, byte) in bytes.enumerated() {
+      if let (start, quote) = open {
+        guard byte == quote else { continue }
+        result.append(String(decoding: bytes[start..<place], as: UTF8.self))
+        open = nil
+      } else if byte == UInt8(ascii: "'") || byte == UInt8(ascii: "\"") {
+        open = (place + 1, byte)
       }
     }
     return result

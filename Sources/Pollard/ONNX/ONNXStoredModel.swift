@@ -105,7 +105,8 @@ package struct ONNXStoredModel: StoredModel {
   }
 
   package func storedTensors() throws -> [(name: String, weight: Weight)] { Self.constants(of: imported.graph) }
-  package var initializerNames: Set<String> { Set(Self.constants(of: imported.graph).map(\.name)) }
+  /// None: constants are compared where they are used, whatever their names.
+  package var initializerNames: Set<String> { [] }
 
   package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
     ReducedModel(tensors: Self.constants(of: graph), parameterCount: imported.parameterCount(of: graph))
