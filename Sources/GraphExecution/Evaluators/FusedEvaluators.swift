@@ -163,7 +163,6 @@ extension EvaluatorTable {
       "FusedConv": { [try evaluateFusedConvolution($0)] },
       "TransposeMatMul": { [try evaluateFusedMatMul($0)] },
       "FusedMatMul": { [try evaluateFusedMatMul($0)] },
-      "TransposeMatMul": { [try evaluateFusedMatMul($0)] },
       "FusedGemm": { [try evaluateFusedGemm($0)] },
       "MatMulNBits": { [try evaluateBlockQuantizedProduct($0)] },
       "GatherBlockQuantized": { [try evaluateBlockQuantizedGather($0)] },
