@@ -13,6 +13,8 @@ struct ONNXInliner {
   private let functions: [ONNXFunctionIdentity: ONNXFunction]
   private var imports: [ONNXOperatorSet]
   private var names: Set<ByteString> = []
+  /// The number that the next equal name gets; calls without a name make many.
+  private var numbers: [ByteString: Int] = [:]
   private var nodeCount = 0
   /// The version of each node from a function that imports another one than the model, by the first result's name.
   private(set) var versions: [ByteString: Int64] = [:]
@@ -134,13 +136,14 @@ struct ONNXInliner {
   }
 
   private mutating func fresh(_ name: ByteString, _ prefix: String) -> ByteString {
-    let base = Array("\(prefix)/".utf8) + name.bytes
-    var candidate = ByteString(base)
-    var number = 1
+    let base = ByteString(Array("\(prefix)/".utf8) + name.bytes)
+    var candidate = base
+    var number = numbers[base, default: 1]
     while !names.insert(candidate).inserted {
       number += 1
-      candidate = ByteString(base + Array("_\(number)".utf8))
+      candidate = ByteString(base.bytes + Array("_\(number)".utf8))
     }
+    numbers[base] = number
     return candidate
   }
 
