@@ -39,8 +39,22 @@ public enum GraphComparison: Sendable {
     for (x, y) in [(a.inputs, b.inputs), (a.outputs, b.outputs)] {
       guard x.map({ a[$0].name }) == y.map({ b[$0].name }) else { return "other inputs or outputs" }
     }
-    for (x, y) in zip(a.inputs, b.inputs) { paired[x] = y }
+    for (x, y) in zip(a.inputs, b.inputs) {
+      guard a[x].type?.element == b[y].type?.element, (a.derivedInputs[x] == nil) == (b.derivedInputs[y] == nil) else {
+        return
+          "input \(a[x].name): \(a[x].type?.description ?? "?") and \(b[y].type?.description ?? "?"), or another default"
+      }
+      if case .content(let first)? = a.derivedInputs[x] {
+        guard case .content(let second)? = b.derivedInputs[y], first.type == second.type, first.shape == second.shape,
+          try isSame(first, second, pool)
+        else { return "input \(a[x].name): another default" }
+      }
+      paired[x] = y
+    }
     for (x, y) in zip(a.nodes, b.nodes) {
+      guard x.version == y.version, haveSameRegion(x, y, a, b, paired) else {
+        return "node \(x.name): another version of \(x.op), or another branch"
+      }
       guard x.op == y.op, try haveSameContent(x.attributes, y.attributes, pool), x.inputs.count == y.inputs.count,
         x.outputs.count == y.outputs.count
       else { return "node \(x.name): \(x.op) and \(y.op), or other attributes" }
@@ -76,6 +90,19 @@ public enum GraphComparison: Sendable {
     }
     for (x, y) in zip(a.outputs, b.outputs) where paired[x] != y { return "output \(a[x].name) comes from elsewhere" }
     return nil
+  }
+
+  /// Whether two nodes run under the same conditions.
+  private static func haveSameRegion(
+    _ x: Node, _ y: Node, _ a: Graph, _ b: Graph, _ paired: [ValueID: ValueID]
+  ) -> Bool {
+    var (left, right) = (x.region, y.region)
+    while let first = left, let second = right, a.regions.indices.contains(first), b.regions.indices.contains(second) {
+      let (p, q) = (a.regions[first], b.regions[second])
+      guard p.runsWhen == q.runsWhen, paired[p.condition] == q.condition else { return false }
+      (left, right) = (p.parent, q.parent)
+    }
+    return left == nil && right == nil
   }
 
   /// Whether attributes have equal names and values; tensors among them are compared by content.

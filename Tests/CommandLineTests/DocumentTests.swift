@@ -54,7 +54,10 @@ struct DocumentTests {
       place, "compact '\(model)' out --masks '\(golden)/bert-plain/masks.safetensors' --shape ragged \(option)")
     #expect(
       keys(value)
-        == ["schema", "output", "parameters", "bytes", "layers", "units", "loaders", "carrier", "copy", "left_behind", "notes"])
+        == [
+          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "loaders", "carrier", "copy",
+          "left_behind", "notes",
+        ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])
     #expect(keys(value["bytes"]) == ["before", "after"])
@@ -144,6 +147,6 @@ struct DocumentTests {
     #expect(keys(mask["layers"]?[0]) == ["index", "heads", "ffn"])
     #expect(mask["layers"]?[0]?["ffn"] == ["before": 37, "removed_count": 3])
     let convert = try document(place, "convert '\(golden)/bert-plain/dense' c --type bf16")
-    #expect(keys(convert) == ["schema", "output", "bytes", "left_behind"])
+    #expect(keys(convert) == ["schema", "output", "bytes", "left_behind", "notes"])
   }
 }

@@ -17,13 +17,13 @@ struct NewcomerTests {
     #expect(!outcome.output.contains("no config.json"))
   }
 
-  @Test("a folder with another format only is not told to name a file that cannot be read either")
+  @Test("a folder with nothing but an ONNX file is read as that file")
   func otherFormat() throws {
     let place = try Workplace()
     try place.write("model.onnx", [1, 2, 3])
     let outcome = try place.pollard("inspect", ".")
     #expect(outcome.status == 2)
-    #expect(outcome.errors.contains("model.onnx; use the original safetensors checkpoint"))
+    #expect(outcome.errors.contains("./model.onnx: (byte 0)"))
   }
 
   @Test("a loader of another format is refused in a sentence")

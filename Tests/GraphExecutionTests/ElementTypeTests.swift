@@ -19,7 +19,7 @@ struct ElementTypeTests {
       let id = graph.addValue(Value(name: "x\(slot)", type: ValueType(type, nil)))
       graph.addInput(id)
       ids.append(id)
-      inputs["x\(slot)"] = try Tensor(bytes: bytes, type: type, extents: extents, precision: precision)
+      inputs["x\(slot)"] = Tensor(bytes: bytes, type: type, extents: extents, precision: precision)
     }
     let result = graph.addValue(Value(name: "y"))
     graph.append(

@@ -35,6 +35,14 @@ public struct CompactionReport: Report {
       "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
       "bytes": ["before": JSONValue(bytes.before), "after": JSONValue(bytes.after)],
       "layers": .array(zip(plan.layers, zip(layersBefore, layers)).map { Self.layer($0, $1.0, $1.1) }),
+      "dimensions": .array(
+        plan.dimensions.map { dimension in
+          [
+            "name": JSONValue(dimension.name), "kind": JSONValue(dimension.kind.rawValue),
+            "before": JSONValue(dimension.units.before), "kept": .array(dimension.units.kept.map { JSONValue($0) }),
+            "padded": .array(dimension.units.padded.map { JSONValue($0) }),
+          ]
+        }),
       "units": plan.counts.json,
       "loaders": .array(
         plan.loaders.map { verdict in
@@ -82,7 +90,10 @@ public struct CompactionReport: Report {
       "parameters", humanCount(parameters.before), humanCount(parameters.after),
       change(parameters.before, parameters.after))
     table.add("bytes", humanBytes(bytes.before), humanBytes(bytes.after), change(bytes.before, bytes.after))
-    lines += [table.text, "", layerTable, "", unitLine]
+    lines.append(table.text)
+    if !plan.layers.isEmpty { lines += ["", layerTable] }
+    if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
+    lines += ["", unitLine]
     lines += explanations
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
@@ -103,6 +114,16 @@ public struct CompactionReport: Report {
         "\(plan.index)", "\(before.heads)", "\(after.heads): " + humanIndices(heads?.kept ?? Array(0..<before.heads)),
         "\(heads?.padded.count ?? 0)", "\(before.feedForward)", "\(after.feedForward)",
         "\(plan.neurons?.padded.count ?? 0)")
+    }
+    return table.text
+  }
+
+  private var dimensionTable: String {
+    var table = TextTable(["units outside of layers", "kind", "#before", "#after", "#fill"])
+    for dimension in plan.dimensions {
+      table.add(
+        escapedForTerminal(dimension.name), dimension.kind.rawValue, "\(dimension.units.before)",
+        "\(dimension.units.after)", "\(dimension.units.padded.count)")
     }
     return table.text
   }

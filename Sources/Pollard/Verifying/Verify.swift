@@ -87,8 +87,10 @@ struct Verifier {
     }
     let expected = try expectedModel(mapping, expectedGraph)
     if let configuration = expected.configuration { problems += configurationProblems(configuration) }
-    let tensors = try original.format == .onnx
-      ? TensorProof(paired: expected.tensors.count, isSame: pairs != nil, problems: [constantProblem].compactMap(\.self))
+    let tensors =
+      try original.format == .onnx
+      ? TensorProof(
+        paired: expected.tensors.count, isSame: pairs != nil, problems: [constantProblem].compactMap(\.self))
       : TensorProof(expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool)
     let proof = try prove(mapping, tensors)
     let run = try run(mapping, pairs: pairs)
