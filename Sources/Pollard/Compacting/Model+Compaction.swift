@@ -75,7 +75,8 @@ extension Model {
         layer.heads = heads.units.after
         layer.keyValueHeads = heads.keptGroups.count
       }
-      if let neurons = plan.neurons { layer.feedForward = neurons.after }
+      // Neurons that leave in blocks are planned in blocks.
+      if let neurons = plan.neurons { layer.feedForward = layer.feedForward / neurons.before * neurons.after }
       return layer
     }
   }

@@ -147,14 +147,27 @@ public struct Receipt: Sendable {
     return document.serializedBytes(.compact) + [0x0a]
   }
 
+  /// Units that are gone, those of one class and rule together.
+  private static func removed(_ units: [RemovedUnit]) -> JSONValue {
+    var groups: [(reason: RemovalClass, rule: String, indices: [JSONValue])] = []
+    for unit in units {
+      if let place = groups.firstIndex(where: { $0.reason == unit.reason && $0.rule == unit.rule }) {
+        groups[place].indices.append(JSONValue(unit.index))
+      } else {
+        groups.append((unit.reason, unit.rule, [JSONValue(unit.index)]))
+      }
+    }
+    return .array(
+      groups.map {
+        ["class": JSONValue($0.reason.rawValue), "rule": JSONValue($0.rule), "indices": .array($0.indices)]
+      })
+  }
+
   private static func units(_ units: UnitPlan) -> JSONValue {
     [
       "before": JSONValue(units.before), "kept": .array(units.kept.map { JSONValue($0) }),
       "padded": .array(units.padded.map { JSONValue($0) }),
-      "removed": .array(
-        units.removed.map {
-          ["index": JSONValue($0.index), "class": JSONValue($0.reason.rawValue), "rule": JSONValue($0.rule)]
-        }),
+      "removed": removed(units.removed),
       "constant": .array(units.constant.map { JSONValue($0) }),
       "rescaled": .object(
         JSONObject(

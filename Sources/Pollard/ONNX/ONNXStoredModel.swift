@@ -127,7 +127,7 @@ extension LayerSummary {
   init(_ units: LayerUnits) {
     self.init(
       index: units.index, heads: units.heads?.count ?? 0, keyValueHeads: units.heads?.groupCount ?? 0,
-      headDim: units.heads?.headSize ?? 0, feedForward: units.neurons?.size ?? 0)
+      headDim: units.heads?.headSize ?? 0, feedForward: units.neurons.map { $0.size * $0.blockSize } ?? 0)
   }
 }
 
@@ -140,8 +140,9 @@ extension TokenLimits {
     for node in graph.nodes where ["Reshape", "Cast", "Identity", "Flatten"].contains(node.op.name) {
       if let input = node.input(0), tokens.contains(input) { tokens.formUnion(node.outputs.compactMap { $0 }) }
     }
-    for node in graph.nodes where ["Gather", "GatherBlockQuantized", "EmbedLayerNormalization"].contains(node.op.name) {
-      let isEmbedding = node.op.name == "EmbedLayerNormalization"
+    let readers = ["Gather", "GatherBlockQuantized", "EmbedLayerNormalization", "QEmbedLayerNormalization"]
+    for node in graph.nodes where readers.contains(node.op.name) {
+      let isEmbedding = node.op.name.hasSuffix("EmbedLayerNormalization")
       guard let table = node.input(isEmbedding ? 2 : 0).flatMap({ graph[$0].initializer }),
         let indices = node.input(isEmbedding ? 0 : 1), tokens.contains(indices), let rows = table.shape.extents.first
       else { continue }

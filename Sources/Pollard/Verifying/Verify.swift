@@ -80,7 +80,11 @@ struct Verifier {
     case .same(let found): pairs = found
     case .different(let sentence): problems.append("the computation differs: \(sentence)")
     case .otherConstant(let sentence):
-      if original.format == .onnx { constantProblem = sentence } else { problems.append(sentence) }
+      if original.format == .onnx {
+        constantProblem = sentence
+      } else {
+        problems.append("the computation differs: \(sentence)")
+      }
     }
     if compacted.format == .safetensors {
       problems += compacted.stored.notes.filter { !original.stored.notes.contains($0) }
