@@ -63,6 +63,8 @@ extension ComparedValue {
 public struct ValueAgreement: Sendable {
   /// What was compared.
   public var value: ComparedValue
+  /// Whether the value has no elements in either model, as a cache that a branch leaves out.
+  public var isEmpty = false
   /// Elements that were compared, those at positions the attention mask admits.
   public var compared = 0
   /// Elements that differ; NaN matches NaN and zeros of either sign match.
@@ -100,12 +102,14 @@ public struct RunComparison: Sendable {
   ) throws {
     let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
     var kept: [Int: [Float]] = [:]
+    var empty: Set<Int> = []
     // Each model runs once, so its weights are packed when they are reached and dropped again.
     let first = try GraphExecutor(reference, threads: pool, weights: .streamed)
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
     _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
       for index in byReference[id] ?? [] {
         let chosen = compared[index].select(from: tensor)
+        if tensor.elementCount == 0 { empty.insert(index) }
         kept[index] = select(chosen.tensor, chosen.positions, rows(of: id, chosen.tensor, in: reference, valid))
       }
     }
@@ -117,10 +121,11 @@ public struct RunComparison: Sendable {
       for index in byOther[id] ?? [] {
         let rows = rows(of: id, tensor, in: other, valid)
         let found = select(tensor, nil, rows)
-        let agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
+        var agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
         if compared[index].kind == .output, compared[index].name == "logits" {
           top = topShare(kept[index] ?? [], found, width: rows.width)
         }
+        agreement.isEmpty = empty.contains(index) && tensor.elementCount == 0
         agreements[index] = agreement
         kept[index] = nil
       }
@@ -212,7 +217,7 @@ public struct RunComparison: Sendable {
 
   /// Whether anything was compared in each output; a run without a single valid position says nothing.
   public var comparesOutputs: Bool {
-    let outputs = values.filter { $0.value.kind == .output }
+    let outputs = values.filter { $0.value.kind == .output && !$0.isEmpty }
     return !outputs.isEmpty && outputs.allSatisfy { $0.compared > 0 || $0.differing > 0 }
   }
   /// Whether every compared element is equal.
