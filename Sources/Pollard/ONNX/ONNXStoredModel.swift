@@ -42,6 +42,7 @@ package struct ONNXStoredModel: StoredModel {
       if let heads = plan.heads, found[plan.index].heads == 0, heads.units.after == 1 {
         found[plan.index].heads = 1
         found[plan.index].keyValueHeads = 1
+        found[plan.index].headDim = found.first { $0.headDim > 0 }?.headDim ?? 0
       }
       if let heads = plan.heads, heads.units.after == found[plan.index].heads {
         found[plan.index].keyValueHeads = heads.keptGroups.count
