@@ -83,6 +83,15 @@ public struct ValueAgreement: Sendable {
   public var firstDifference: String?
 }
 
+/// The second of two compared models does not run, where the first did.
+public struct ComparedModelFailure: Error, CustomStringConvertible {
+  /// What went wrong.
+  public var error: GraphError
+
+  /// A sentence.
+  public var description: String { "the compacted model does not run: \(error)" }
+}
+
 /// Both models on the same inputs: outputs, hidden states, every kept head, every kept neuron.
 public struct RunComparison: Sendable {
   /// Agreement value by value, in the order of the reference's graph.
@@ -113,25 +122,35 @@ public struct RunComparison: Sendable {
         kept[index] = select(chosen.tensor, chosen.positions, rows(of: id, chosen.tensor, in: reference, valid))
       }
     }
-    let second = try GraphExecutor(other, threads: pool, weights: .streamed)
+    let second = try Self.runnable(other, pool)
     let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
     var agreements: [Int: ValueAgreement] = [:]
     var top: Double?
-    _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
-      for index in byOther[id] ?? [] {
-        let rows = rows(of: id, tensor, in: other, valid)
-        let found = select(tensor, nil, rows)
-        var agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
-        if compared[index].kind == .output, compared[index].name == "logits" {
-          top = topShare(kept[index] ?? [], found, width: rows.width)
+    do {
+      _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
+        for index in byOther[id] ?? [] {
+          let rows = rows(of: id, tensor, in: other, valid)
+          let found = select(tensor, nil, rows)
+          var agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
+          if compared[index].kind == .output, compared[index].name == "logits" {
+            top = topShare(kept[index] ?? [], found, width: rows.width)
+          }
+          agreement.isEmpty = empty.contains(index) && tensor.elementCount == 0
+          agreements[index] = agreement
+          kept[index] = nil
         }
-        agreement.isEmpty = empty.contains(index) && tensor.elementCount == 0
-        agreements[index] = agreement
-        kept[index] = nil
       }
+    } catch let error as GraphError {
+      throw ComparedModelFailure(error: error)
     }
     values = compared.indices.compactMap { agreements[$0] }
     topAgreement = top
+  }
+
+  private static func runnable(_ graph: Graph, _ pool: ThreadPool) throws -> GraphExecutor {
+    do { return try GraphExecutor(graph, threads: pool, weights: .streamed) } catch let error as GraphError {
+      throw ComparedModelFailure(error: error)
+    }
   }
 
   /// How a value is cut into rows, and which of them are compared.

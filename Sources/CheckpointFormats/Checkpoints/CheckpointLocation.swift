@@ -103,7 +103,9 @@ public struct CheckpointLocation: Sendable, Hashable {
 
   private static func looksLikeHubID(_ path: String) -> Bool {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), !path.hasSuffix(".safetensors"), !path.hasSuffix(".json") else { return false }
+    guard (1...2).contains(parts.count), ![".safetensors", ".json", ".onnx"].contains(where: path.hasSuffix) else {
+      return false
+    }
     return parts.allSatisfy { part in
       !part.isEmpty && part.first != "." && part.utf8.count <= 96
         && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }

@@ -140,7 +140,7 @@ public struct CompactionReport: Report {
     var lines: [String] = []
     if counts.padded > 0 {
       lines.append(
-        "  fill: units that asked to go but stay with zero weights, because counts must agree; --shape ragged removes them too"
+        "  fill: units that asked to go but stay with zero weights, because counts must agree (--shape ragged removes them too) or one has to stay"
       )
     }
     if counts.constant > 0 {

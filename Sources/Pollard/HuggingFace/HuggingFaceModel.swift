@@ -52,7 +52,8 @@ package struct HuggingFaceModel: StoredModel {
       let (used, overflow) = all.subtractingReportingOverflow(config["pad_token_id"]?.intValue ?? 1)
       positions = overflow ? nil : max(1, used - 1)
     }
-    return TokenLimits(vocabulary: config["vocab_size"]?.intValue, positions: positions)
+    return TokenLimits(
+      vocabulary: config["vocab_size"]?.intValue, positions: positions, types: config["type_vocab_size"]?.intValue)
   }
 
   package func loaderRules(writing format: ModelFormat) -> LoaderRules {

@@ -34,7 +34,9 @@ public struct MaskReport: Report {
   public var text: String {
     var table = TextTable(["layer", "#heads", "removed", "#neurons", "#removed"])
     for (index, (heads, neurons)) in zip(heads, neurons).enumerated() {
-      table.add("\(index)", "\(heads.of)", humanIndices(heads.removed), "\(neurons.of)", "\(neurons.removed)")
+      table.add(
+        "\(index)", "\(heads.of)", "\(heads.removed.count): " + humanIndices(heads.removed), "\(neurons.of)",
+        "\(neurons.removed)")
     }
     return ([table.text] + notes.map { "  note: " + $0 } + ["", "wrote \(escapedForTerminal(output))"]).joined(
       separator: "\n")

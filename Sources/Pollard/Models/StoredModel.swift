@@ -55,6 +55,8 @@ package struct TokenLimits: Sendable {
   var vocabulary: Int?
   /// The longest sequence.
   var positions: Int?
+  /// The number of different token types.
+  var types: Int?
 }
 
 /// A model after a cut, in the terms of its format, before it is written.

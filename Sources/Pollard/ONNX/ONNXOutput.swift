@@ -19,6 +19,10 @@ struct ONNXOutput {
   init(path: String, inputs: [String], options: WriteOptions) throws(FormatError) {
     let path = Paths.withoutTrailingSlashes(path)
     isFolder = !path.hasSuffix(".onnx")
+    if let other = [".safetensors", ".gguf", ".bin", ".json"].first(where: path.hasSuffix) {
+      throw FormatError(
+        .cannotWrite, file: path, expected: "a name that ends in .onnx, or a folder's", found: other)
+    }
     self.options = options
     directory = try AtomicDirectory(path: path, replacing: options.replacing, inputs: inputs)
     if isFolder, options.replacing { try requireReplaceable(path) }

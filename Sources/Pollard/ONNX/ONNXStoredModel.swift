@@ -88,10 +88,17 @@ package struct ONNXStoredModel: StoredModel {
   package var inputPaths: [String] { [path] + imported.externalPaths }
 
   package var notes: [String] {
-    imported.notes
+    imported.notes + newerOperatorSet
       + map.layers.flatMap { layer in
         map.notes(on: layer).map { "layer \(layer.index) cannot lose some units: \($0)" }
       }
+  }
+
+  /// A remark on operators that are newer than those described.
+  private var newerOperatorSet: [String] {
+    let version = imported.file.model.operatorSetVersion(domain: "") ?? 0
+    return version > Int64(Node.currentVersion)
+      ? ["operator set \(version) is read as \(Node.currentVersion), the newest that is known"] : []
   }
 
   package var tokenLimits: TokenLimits { TokenLimits(graph) }

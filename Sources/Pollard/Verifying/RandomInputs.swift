@@ -16,6 +16,7 @@ struct RandomInputs {
   private let options: VerificationOptions
   private let length: Int
   private let vocabulary: Int
+  private let types: Int
   private var random: SplitMix64
   private var sizes: [String: Int] = [:]
 
@@ -33,6 +34,7 @@ struct RandomInputs {
     let limits = model.stored.tokenLimits
     length = max(1, min(options.length, limits.positions ?? .max))
     vocabulary = max(1, limits.vocabulary ?? 1000)
+    types = max(1, limits.types ?? 1)
     random = SplitMix64(state: options.seed)
     for id in graph.inputs {
       for (axis, size) in (graph[id].type?.shape ?? []).enumerated() {
@@ -67,7 +69,8 @@ struct RandomInputs {
     for id in graph.inputs {
       let value = graph[id]
       let isMask = value.name.hasSuffix("attention_mask")
-      if graph.derivedInputs[id] != nil, !isMask { continue }
+      let hasTypes = value.name == "token_type_ids" && types > 1
+      if graph.derivedInputs[id] != nil, !isMask, !hasTypes { continue }
       guard let type = value.type, let shape = type.shape else {
         throw GraphError(
           .missingInput, subject: .value(value.name), expected: "a declared shape", found: "none",
@@ -117,6 +120,7 @@ struct RandomInputs {
       return mask
     }
     if name.hasSuffix("input_ids") { return (0..<count).map { _ in Int64(random.next() % UInt64(vocabulary)) } }
+    if name == "token_type_ids" { return (0..<count).map { Int64($0 * 3 / last % types) } }
     if name.hasSuffix("position_ids") { return (0..<count).map { Int64($0 % last) } }
     return Array(repeating: 0, count: count)
   }

@@ -30,9 +30,12 @@ extension Verifier {
       return VerificationReport(
         structure: .init(problems: problems), proof: nil, run: nil, mapping: mapping, asksForProof: false)
     }
-    let run = try convertedRun(masked, values)
+    var run: VerificationReport.Run?
+    do { run = try convertedRun(masked, values) } catch let failure as ComparedModelFailure {
+      problems.append(failure.description)
+    }
     return VerificationReport(
-      structure: .init(problems: []), proof: nil, run: run, mapping: mapping, asksForProof: false)
+      structure: .init(problems: problems), proof: nil, run: run, mapping: mapping, asksForProof: false)
   }
 
   private func compareCounts(_ expected: [LayerSummary], _ problems: inout [String]) {
@@ -71,7 +74,7 @@ extension Verifier {
     let share = options.tolerance > 0 ? options.tolerance : FormatTolerance.row(for: types)?.share ?? 0
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share)",
+      inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",
       distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
   }
 }

@@ -97,7 +97,10 @@ struct Verifier {
         paired: expected.tensors.count, isSame: pairs != nil, problems: [constantProblem].compactMap(\.self))
       : TensorProof(expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool)
     let proof = try prove(mapping, tensors)
-    let run = try run(mapping, pairs: pairs)
+    var run: VerificationReport.Run?
+    do { run = try self.run(mapping, pairs: pairs) } catch let failure as ComparedModelFailure {
+      problems.append(failure.description)
+    }
     return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
   }
 
