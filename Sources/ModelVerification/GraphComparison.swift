@@ -40,19 +40,16 @@ public enum GraphComparison: Sendable {
       guard x.map({ a[$0].name }) == y.map({ b[$0].name }) else { return "other inputs or outputs" }
     }
     for (x, y) in zip(a.inputs, b.inputs) {
-      guard a[x].type?.element == b[y].type?.element, (a.derivedInputs[x] == nil) == (b.derivedInputs[y] == nil) else {
-        return
-          "input \(a[x].name): \(a[x].type?.description ?? "?") and \(b[y].type?.description ?? "?"), or another default"
+      guard haveSameInterface(a[x].type, b[y].type) else {
+        return "input \(a[x].name): \(a[x].type?.description ?? "?") and \(b[y].type?.description ?? "?")"
       }
-      if case .content(let first)? = a.derivedInputs[x] {
-        guard case .content(let second)? = b.derivedInputs[y], first.type == second.type, first.shape == second.shape,
-          try isSame(first, second, pool)
-        else { return "input \(a[x].name): another default" }
+      guard try haveSameDefault(a.derivedInputs[x], b.derivedInputs[y], pool) else {
+        return "input \(a[x].name): another default"
       }
       paired[x] = y
     }
     for (x, y) in zip(a.nodes, b.nodes) {
-      guard x.version == y.version, haveSameRegion(x, y, a, b, paired) else {
+      guard x.version == y.version, try haveSameRegion(x, y, a, b, paired, pool) else {
         return "node \(x.name): another version of \(x.op), or another branch"
       }
       guard x.op == y.op, try haveSameContent(x.attributes, y.attributes, pool), x.inputs.count == y.inputs.count,
@@ -88,18 +85,50 @@ public enum GraphComparison: Sendable {
         if let left, let right { paired[left] = right }
       }
     }
-    for (x, y) in zip(a.outputs, b.outputs) where paired[x] != y { return "output \(a[x].name) comes from elsewhere" }
+    for (x, y) in zip(a.outputs, b.outputs) {
+      guard try isCounterpart(x, y, a, b, paired, pool) else { return "output \(a[x].name) comes from elsewhere" }
+    }
     return nil
+  }
+
+  /// Whether a caller sees the same type: element, rank and numbers; what is open may have another name.
+  private static func haveSameInterface(_ a: ValueType?, _ b: ValueType?) -> Bool {
+    guard let a, let b else { return a == nil && b == nil }
+    guard a.element == b.element else { return false }
+    guard let first = a.shape, let second = b.shape else { return (a.shape == nil) == (b.shape == nil) }
+    return first.count == second.count && zip(first, second).allSatisfy { $0.constant == $1.constant }
+  }
+
+  /// Whether two inputs are filled alike when they are left out.
+  private static func haveSameDefault(
+    _ a: DerivedInput?, _ b: DerivedInput?, _ pool: ThreadPool
+  ) throws(FormatError) -> Bool {
+    guard case .content(let first)? = a, case .content(let second)? = b else { return a == b }
+    guard first.type == second.type, first.shape == second.shape else { return false }
+    return try isSame(first, second, pool)
+  }
+
+  /// Whether two values are known to be each other's, or are constants with the same content.
+  private static func isCounterpart(
+    _ x: ValueID, _ y: ValueID, _ a: Graph, _ b: Graph, _ paired: [ValueID: ValueID], _ pool: ThreadPool
+  ) throws(FormatError) -> Bool {
+    if let known = paired[x] { return known == y }
+    guard let first = a[x].initializer, let second = b[y].initializer, first.type == second.type,
+      first.shape == second.shape
+    else { return false }
+    return try isSame(first, second, pool)
   }
 
   /// Whether two nodes run under the same conditions.
   private static func haveSameRegion(
-    _ x: Node, _ y: Node, _ a: Graph, _ b: Graph, _ paired: [ValueID: ValueID]
-  ) -> Bool {
+    _ x: Node, _ y: Node, _ a: Graph, _ b: Graph, _ paired: [ValueID: ValueID], _ pool: ThreadPool
+  ) throws(FormatError) -> Bool {
     var (left, right) = (x.region, y.region)
     while let first = left, let second = right, a.regions.indices.contains(first), b.regions.indices.contains(second) {
       let (p, q) = (a.regions[first], b.regions[second])
-      guard p.runsWhen == q.runsWhen, paired[p.condition] == q.condition else { return false }
+      guard p.runsWhen == q.runsWhen, try isCounterpart(p.condition, q.condition, a, b, paired, pool) else {
+        return false
+      }
       (left, right) = (p.parent, q.parent)
     }
     return left == nil && right == nil

@@ -22,10 +22,28 @@ extension ONNXStoredModel {
       : Receipt.text(plan, parameters: (parameterCount, reduced.parameterCount), modelType: modelType)
     let model = try imported.exported(
       graph: graph, metadata: receipt.map { [receiptKey: String(decoding: $0, as: UTF8.self)] } ?? [:])
-    var staged = try ONNXOutput(path: output, inputs: inputs, options: options).write(
+    let place = try ONNXOutput(path: output, inputs: inputs, options: options)
+    var staged = try place.write(
       model, placement: imported.externalPaths.isEmpty ? .automatic : .external,
       externalFiles: imported.file.externalFiles, pool: pool)
+    if let folder, place.isFolder { staged.leftBehind = try copyCompanions(of: folder, to: place.directory) }
     staged.notes = try dimensionMap().interfaceChanges(to: graph).map(\.text)
     return staged
+  }
+
+  /// Copies the tokenizer, the configuration and whatever else lies beside the model; gives what stays behind: other models, and folders.
+  private func copyCompanions(of folder: String, to output: AtomicDirectory) throws(FormatError) -> [String] {
+    let own = Set(inputPaths.map { Paths.lastComponent($0) })
+    var leftBehind: [String] = []
+    for name in try Directories.names(in: folder).sorted() where !own.contains(name) {
+      let path = Paths.join(folder, name)
+      let isModel = [".onnx", ".data", ".onnx_data", ".safetensors", ".bin"].contains(where: name.hasSuffix)
+      if Directories.kind(of: path) == .file, !isModel {
+        try output.copyFile(path, as: name)
+      } else {
+        leftBehind.append(name)
+      }
+    }
+    return leftBehind
   }
 }

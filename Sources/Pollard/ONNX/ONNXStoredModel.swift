@@ -15,12 +15,15 @@ package struct ONNXStoredModel: StoredModel {
   package let layers: [LayerSummary]
   package let receipt: Receipt?
   private let path: String
+  /// The folder that was named instead of the file in it.
+  let folder: String?
 
   /// Opens an `.onnx` file, or a folder with one.
   ///
   /// - Throws: `FormatError` for what the file or its external data do wrong, `GraphError` for a computation that makes no sense.
   init(at path: String) throws {
     self.path = try Self.location(of: path) ?? path
+    folder = Directories.kind(of: path) == .directory ? Paths.withoutTrailingSlashes(path) : nil
     imported = try ImportedONNXModel(path: self.path)
     graph = imported.graph
     map = try DimensionMap(graph, options: .graph)

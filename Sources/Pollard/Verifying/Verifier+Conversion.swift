@@ -24,7 +24,12 @@ extension Verifier {
       else { return nil }
       return ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other)
     }
-    if values.isEmpty { problems.append("no output has the same name in both models") }
+    let ours = Set(masked.outputs.map { masked[$0].name })
+    for name in ours.subtracting(names).sorted() { problems.append("output \(name) is missing") }
+    // Caches are an interface of their own, which a checkpoint does not have.
+    for name in names.subtracting(ours).sorted() where !name.contains("present") {
+      problems.append("output \(name) is not one of the original")
+    }
     let mapping = receipt == nil ? "equal counts" : "the receipt"
     guard problems.isEmpty else {
       return VerificationReport(

@@ -141,10 +141,18 @@ public final class AtomicDirectory: Sendable {
     precondition(isPending, "the output is committed or abandoned already")
     let parent = Paths.parent(path)
     var moved: [String] = []
+    // What the last file replaces goes first: it must never be seen beside parts of another output.
+    let last = names.count > 1 ? names.last.map { Paths.join(parent, $0) } : nil
+    let aside = Paths.join(temporary, ".replaced")
+    var isAside = false
     do throws(FormatError) {
       for name in names { try Publication.check(Paths.join(parent, name), replacing: replacing, inputs: inputs) }
       for file in files { try file.finish() }
       try Directories.synchronize(temporary)
+      if replacing, let last, Directories.kind(of: last, followingLinks: false) != nil {
+        guard rename(last, aside) == 0 else { throw writeFailure(last, errno) }
+        isAside = true
+      }
       for name in names {
         let target = Paths.join(parent, name)
         let isNew = Directories.kind(of: target, followingLinks: false) == nil
@@ -153,6 +161,8 @@ public final class AtomicDirectory: Sendable {
       }
     } catch {
       for target in moved { try? Directories.remove(target) }
+      // The old file comes back only where nothing that it names has been replaced.
+      if isAside, let last, moved.count == names.count - 1 || moved.isEmpty { _ = rename(aside, last) }
       abandon()
       throw error
     }
