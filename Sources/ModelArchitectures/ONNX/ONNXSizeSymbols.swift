@@ -9,9 +9,11 @@ struct ONNXSizeSymbols: Sendable {
   /// The file's name of each symbol that has one.
   private(set) var names: [String: ByteString] = [:]
 
-  /// The size of an axis of an interface value; an extent below zero is one that nobody knows.
+  /// The size of an axis of an interface value; an extent below zero, or of 2⁴⁸ and more, is one that nobody knows.
   mutating func size(of dimension: ONNXDimension, axis: Int, of value: String) -> Size {
-    if let extent = dimension.value, extent >= 0, let known = Int(exactly: extent) { return Size(known) }
+    if let extent = dimension.value, (0..<1 << 48).contains(extent), let known = Int(exactly: extent) {
+      return Size(known)
+    }
     if let name = dimension.parameter, !name.isEmpty { return sum(of: name) ?? symbol(for: name) }
     return .symbol(unused("\(value).\(axis)"))
   }

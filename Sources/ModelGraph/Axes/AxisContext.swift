@@ -1,3 +1,5 @@
+import TensorStorage
+
 /// An operand's or a result's axis within one node.
 public enum AxisPlace: Sendable, Hashable {
   /// The axis of an operand: slot, axis.
@@ -47,6 +49,8 @@ public struct AxisContext {
   let outputAxes: [[Axis]?]
   /// Elements of small integer operands, by slot.
   let elements: [Int: [SymbolicElement]]
+  /// Constant operands, by slot.
+  var weights: [Int: Weight] = [:]
   var table: FactorTable
   var contractions: [Contraction] = []
   /// Extents whose numbers the rule relies on.

@@ -82,16 +82,36 @@ public struct AxisRelations: Sendable {
     let outputs = node.outputs.map { $0.flatMap { valueAxes[$0] } }
     var rule = AxisContext(
       node: node, index: index, inputAxes: inputs, outputAxes: outputs, elements: elements, table: table)
+    for slot in node.inputs.indices { rule.weights[slot] = node.input(slot).flatMap { graph[$0].initializer } }
     table = FactorTable()
     op.relate(&rule)
     // Taken, not copied: the rule lives on, and a shared table would be copied by the next pin.
     table = rule.takeTable()
     contractions += rule.contractions
     pinOrigins(rule.reliedOn, Pin(.sizeAsValue, node: index))
+    if leavesConstant(inputs, of: node, op, rule.claimed, in: graph) {
+      // The constant stays whole, so it would no longer fit what is cut beside it.
+      for axes in inputs + outputs {
+        for axis in axes ?? [] { table.pin(axis, Pin(.undescribed, node: index)) }
+      }
+      return
+    }
     for (slot, axes) in inputs.enumerated() where !op.shapeOperands.contains(slot) {
       pinUnclaimed(axes, rule.claimed, index) { .input(slot, $0) }
     }
     for (slot, axes) in outputs.enumerated() { pinUnclaimed(axes, rule.claimed, index) { .output(slot, $0) } }
+  }
+
+  /// Whether a rule says nothing about an axis of a constant that has more than one position.
+  private func leavesConstant(
+    _ inputs: [[Axis]?], of node: Node, _ op: any Operator, _ claimed: Set<AxisPlace>, in graph: Graph
+  ) -> Bool {
+    inputs.indices.contains { slot in
+      guard !op.shapeOperands.contains(slot), let weight = node.input(slot).flatMap({ graph[$0].initializer }) else {
+        return false
+      }
+      return weight.shape.extents.enumerated().contains { $1 > 1 && !claimed.contains(.input(slot, $0)) }
+    }
   }
 
   /// Whether a node only passes shape numbers on, so that they do not leave the world of shapes here.

@@ -180,6 +180,17 @@ extension TokenState {
     return result
   }
 
+  /// The same where constants are no longer the numbers they were: only zeros stay certain, and no sums.
+  var withoutConstants: TokenState {
+    var result = self
+    result.unitSumAxis = nil
+    for index in packed.indices where packed[index] == .constant {
+      result.packed[index] = .unknown
+      result.packedConstants[index] = 0
+    }
+    return result
+  }
+
   /// The states of a result that is computed element by element from operands that broadcast to its shape; nil when they do not.
   static func combined(
     _ operands: [TokenState], shape: [Int], _ function: ([(ElementState, Float)]) -> (ElementState, Float)

@@ -114,6 +114,11 @@ public struct ZeroContext {
   /// The shape of an operand with its symbols; nil when it is not known.
   public func shape(_ slot: Int) -> [Size]? { node.input(slot).flatMap { graph[$0].type?.shape } }
 
+  /// The shape of a result with its symbols; nil when it is not known.
+  func shape(of output: Int) -> [Size]? {
+    output < node.outputs.count ? node.outputs[output].flatMap { graph[$0].type?.shape } : nil
+  }
+
   /// The element type of an operand; nil when it is not known.
   public func elementType(_ slot: Int) -> ElementType? { node.input(slot).flatMap { graph[$0].type?.element } }
 
@@ -175,7 +180,10 @@ public struct ZeroContext {
     var result: [Int] = []
     for size in shape {
       let ones = Dictionary(uniqueKeysWithValues: size.symbols.map { ($0, 1) })
-      guard let extent = size.evaluated(ones), extent >= 0 else { return nil }
+      guard let extent = size.evaluated(ones), extent >= 0, extent > 0 || size.constant != nil else {
+        // An extent that is 0 for one token alone would make everything in it zero, and it is not for two.
+        return nil
+      }
       result.append(extent)
     }
     return result

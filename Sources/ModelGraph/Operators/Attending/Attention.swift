@@ -190,7 +190,20 @@ struct Attention: Operator {
       let present = slot == 4 ? k : v
       let parts = context.node.input(slot) == nil ? [present] : try [context.state(slot), present].compactMap { $0 }
       if let whole = TokenState.concatenated(parts, axis: 2), whole.shape == new { context.set(output, whole) }
-      if slot == 5, parts.count == 2 { v = parts[0].join().0 == .zero ? v : TokenState(shape: v.shape, all: .unknown) }
+    }
+    if context.node.input(4) != nil, try context.state(4)?.worst == .poisoned {
+      k = TokenState(shape: k.shape, all: .poisoned)
+    }
+    // Shares go to the values of the cache too, whether or not anybody wants the cache back.
+    if context.node.input(5) != nil {
+      let past = try context.state(5)?.worst ?? .unknown
+      v = past == .zero ? v.withoutConstants : TokenState(shape: v.shape, all: max(.unknown, past, v.worst))
+    }
+    // A row without any allowed key is zero, whatever the values are.
+    if context.node.input(3) != nil || context.node.input(6) != nil
+      || context.node.integer("is_causal", default: 0) != 0
+    {
+      v = v.withoutConstants
     }
     if let result = Self.context(q, k, v) {
       context.set(

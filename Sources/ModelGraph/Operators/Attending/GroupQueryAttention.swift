@@ -67,6 +67,10 @@ struct GroupQueryAttention: Operator {
         context.unify([.input(slot, 2)], [g, h])
       }
     }
+    // Angles by place and pair of sizes stay.
+    for slot in [7, 8] where context.rank(slot) == 2 {
+      for axis in 0..<2 { context.pin(.input(slot, axis), .rotary) }
+    }
     for slot in [3, 4] where context.rank(slot) == 4 {
       context.unify(.input(slot, 0), .input(0, 0))
       context.unify([.input(slot, 1)], [g])

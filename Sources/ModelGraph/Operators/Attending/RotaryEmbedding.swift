@@ -68,7 +68,12 @@ struct RotaryEmbedding: Operator {
       context.pin(term: sizes, .rotary)
       sequence = .input(0, 1)
     }
+    // Angles by place and pair of sizes stay, and no axis of the operand but those of places follows them.
+    for slot in tables where context.rank(slot) == 2 {
+      for axis in 0..<2 { context.pin(.input(slot, axis), .rotary) }
+    }
     for slot in tables where context.rank(slot) == 3 {
+      context.pin(.input(slot, 2), .rotary)
       context.unifyBroadcasting(.input(slot, 0), .input(0, 0))
       context.unify(.input(slot, 1), sequence)
     }

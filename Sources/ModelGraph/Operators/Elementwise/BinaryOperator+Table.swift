@@ -38,11 +38,13 @@ extension BinaryOperator {
   ]
 
   private static let logic = [
-    BinaryOperator("And", "a and b", since: 7, absorption: .product, result: .truth, sizes: and) {
+    BinaryOperator("And", "a and b", since: 7, absorption: .product, result: .truth, isExact: true, sizes: and) {
       $0 != 0 && $1 != 0 ? 1 : 0
     },
-    BinaryOperator("Or", "a or b", since: 7, result: .truth, sizes: or) { $0 != 0 || $1 != 0 ? 1 : 0 },
-    BinaryOperator("Xor", "a or b, not both", since: 7, result: .truth) { ($0 != 0) != ($1 != 0) ? 1 : 0 },
+    BinaryOperator("Or", "a or b", since: 7, result: .truth, isExact: true, sizes: or) { $0 != 0 || $1 != 0 ? 1 : 0 },
+    BinaryOperator("Xor", "a or b, not both", since: 7, result: .truth, isExact: true) {
+      ($0 != 0) != ($1 != 0) ? 1 : 0
+    },
     BinaryOperator("BitShift", "a shifted by b bits", since: 11, absorption: .quotient) { _, _ in .nan },
     BinaryOperator("BitwiseAnd", "the bits that a and b share", since: 18, absorption: .product) { _, _ in .nan },
     BinaryOperator("BitwiseOr", "the bits of a or b", since: 18) { x, y in x == 0 ? y : y == 0 ? x : .nan },

@@ -88,13 +88,22 @@ struct BinaryOperator: Operator {
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
+    /// Whether the state's numbers are those of the file: single precision holds them, and nothing has rounded them.
+    func holdsExactly(_ slot: Int) -> Bool {
+      let weight = context.node.input(slot).flatMap { context.graph[$0].initializer }
+      return weight.map { [.f32, .f16, .bf16, .bool, .i8, .u8, .i16, .u16].contains($0.type) } ?? false
+    }
+    let isKnown = isExact || holdsExactly(0) && holdsExactly(1)
     guard let a = try context.state(0), let b = try context.state(1), let shape = context.resultShape(),
-      let result = TokenState.combined([a, b], shape: shape, { combine($0[0], $0[1]) })
+      let result = TokenState.combined(
+        [a, b], shape: shape, { combine($0[0], $0[1], isKnown: isKnown) })
     else { return }
     context.set(0, result)
   }
 
-  private func combine(_ a: (ElementState, Float), _ b: (ElementState, Float)) -> (ElementState, Float) {
+  private func combine(
+    _ a: (ElementState, Float), _ b: (ElementState, Float), isKnown: Bool
+  ) -> (ElementState, Float) {
     let worst = max(a.0, b.0)
     if worst == .poisoned {
       let isMask = keepsMasks && [a, b].allSatisfy { $0.0 < .poisoned || $0.1 == -.infinity }
@@ -103,10 +112,12 @@ struct BinaryOperator: Operator {
     if absorption == .product, a.0 == .zero || b.0 == .zero { return (.zero, 0) }
     if absorption == .quotient, a.0 == .zero, b.0 != .zero { return (.zero, 0) }
     if worst == .unknown { return (.unknown, 0) }
+    // Rounded constants that are near each other compare one way here and another way in another runtime.
+    if result == .truth, worst == .constant, !isKnown { return (.unknown, 0) }
     let value = function(a.1, b.1)
     if !value.isFinite { return (.poisoned, 0) }
     // Of constants, which may be rounded, a difference or a product is not taken for zero.
-    let isZero = value == 0 && (worst == .zero || isExact)
+    let isZero = value == 0 && (worst == .zero || isExact || result == .truth)
     return isZero ? (.zero, 0) : (.constant, value)
   }
 }

@@ -53,12 +53,7 @@ struct Cast: Operator {
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard var x = try context.state(0) else { return }
     let target = isLike ? context.elementType(1) : Self.types[context.node.integer("to", default: 0)]
-    if target != .f32, target != .f64 {
-      for index in x.packed.indices where x.packed[index] == .constant {
-        x.packed[index] = .unknown
-        x.packedConstants[index] = 0
-      }
-    }
+    if target != .f32, target != .f64 { x = x.withoutConstants }
     context.set(0, x)
   }
 }

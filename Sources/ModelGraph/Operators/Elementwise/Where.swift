@@ -44,8 +44,8 @@ struct Where: Operator {
     let result = TokenState.combined([condition, a, b], shape: shape) { elements in
       switch elements[0].0 {
       case .zero: return elements[2]
-      case .constant: return elements[1]
-      case .unknown, .poisoned: return TokenState.join(elements[1], elements[2])
+      case .constant where elements[0].1 != 0: return elements[1]
+      case .constant, .unknown, .poisoned: return TokenState.join(elements[1], elements[2])
       }
     }
     if let result { context.set(0, result) }

@@ -70,7 +70,10 @@ struct Gather: Operator {
       let shape = context.resultShape(), let axis = context.axis(default: 0, rank: x.shape.count)
     else { return }
     var target = x.shape
-    guard let chosen = context.constants(1) else {
+    // An axis without a known extent is held as one position, which stands for all.
+    let extents = context.weight(0).map { $0.shape.extents.map { Size($0) } } ?? context.shape(0)
+    let isKnown = extents.map { $0.indices.contains(axis) && $0[axis].constant != nil } ?? false
+    guard isKnown, let chosen = context.constants(1) else {
       target[axis] = 1
       let joined = x.joining([axis], shape: target)
       let spread = shape.count - (target.count - 1)

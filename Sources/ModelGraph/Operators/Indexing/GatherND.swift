@@ -25,6 +25,7 @@ struct GatherND: Operator {
       let count = context.size(.input(1, indices - 1))?.constant, batch >= 0, count >= 0, batch + count <= data
     else { return }
     for axis in 0..<(indices - 1) { context.unify(.input(1, axis), .output(0, axis)) }
+    context.pin(.input(1, indices - 1), .gathered)
     for axis in 0..<batch { context.unify(.input(0, axis), .output(0, axis)) }
     for axis in batch..<(batch + count) { context.pin(.input(0, axis), .gathered) }
     for axis in (batch + count)..<data { context.unify(.input(0, axis), .output(0, output - data + axis)) }

@@ -23,5 +23,6 @@ struct OneHot: Operator {
     context.pinOrigins(of: context.elements[1] ?? [])
     for axis in 0..<rank { context.unify(.input(0, axis), .output(0, axis < place ? axis : axis + 1)) }
     context.pin(.output(0, place), .gathered)
+    for axis in 0..<(context.rank(2) ?? 0) { context.pin(.input(2, axis), .gathered) }
   }
 }

@@ -70,34 +70,50 @@ struct Resize: Operator {
     context.set(0, ValueType(type.element, result))
   }
 
-  /// Whether an axis is left alone: its factor is 1, which holds for an extent given as the axis's own too.
-  private func isWhole(_ axis: Int, _ context: AxisContext) -> Bool {
-    guard let size = context.size(.input(0, axis)), size == context.size(.output(0, axis)) else { return false }
-    return context.node.string("coordinate_transformation_mode") != "tf_crop_and_resize"
+  /// Whether an axis is left alone: its factor is exactly 1. A factor near 1 may keep the extent and still move between places.
+  private func isWhole(_ axis: Int, _ node: Node, rank: Int, from old: Size?, to new: Size?, scales: Weight?) -> Bool {
+    guard let old, old == new, node.string("coordinate_transformation_mode") != "tf_crop_and_resize" else {
+      return false
+    }
+    guard let axes = axes(node, rank: rank) else { return false }
+    guard let place = axes.firstIndex(of: axis) else { return true }
+    if let factors = factors(node, scales, rank: rank) { return factors.count == axes.count && factors[place] == 1 }
+    // An extent that is given as the axis's own is the factor 1; old files leave unused factors as an empty constant.
+    let isWithoutFactors = node.input(scaleSlot(node)) == nil || scales?.shape.elementCount == 0
+    return isWithoutFactors && sizes.flatMap(node.input) != nil
   }
 
   func relate(_ context: inout AxisContext) {
     guard let rank = context.rank(0), rank == context.outputRank(0) else { return }
     for axis in 0..<rank {
-      if isWhole(axis, context) {
+      let isWhole = isWhole(
+        axis, context.node, rank: rank, from: context.size(.input(0, axis)), to: context.size(.output(0, axis)),
+        scales: context.weights[scaleSlot(context.node)])
+      if isWhole {
         context.unify(.input(0, axis), .output(0, axis))
       } else {
         context.pin(.input(0, axis), .reduced)
         context.pin(.output(0, axis), .reduced)
       }
     }
+    // Factors and regions go with the axes, of which there stay as many.
+    for slot in context.node.inputs.indices where slot != 0 && !shapeOperands.contains(slot) {
+      for axis in 0..<(context.rank(slot) ?? 0) { context.pin(.input(slot, axis), .reduced) }
+    }
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard let x = try context.state(0), let shape = context.resultShape(), shape.count == x.shape.count else { return }
     var one = x.shape
-    let touched = Set(shape.indices.filter { shape[$0] != x.shape[$0] || context.shape(0)?[$0].constant == nil })
+    let scales = context.weight(scaleSlot(context.node))
+    let sizes = (context.shape(0), context.shape(of: 0))
+    let touched = Set(
+      shape.indices.filter { axis in
+        !isWhole(axis, context.node, rank: shape.count, from: sizes.0?[axis], to: sizes.1?[axis], scales: scales)
+          || sizes.0?[axis].constant == nil
+      })
     for axis in touched { one[axis] = 1 }
-    var joined = x.joining(touched, shape: one)
-    for index in joined.packed.indices where joined.packed[index] == .constant {
-      joined.packed[index] = .unknown
-      joined.packedConstants[index] = 0
-    }
+    let joined = x.joining(touched, shape: one).withoutConstants
     if let result = TokenState.combined([joined], shape: shape, { $0[0] }) { context.set(0, result) }
   }
 

@@ -48,8 +48,27 @@ struct Slice: Operator {
     }
   }
 
+  /// Positions at equal distances.
+  private struct Positions {
+    var first: Int
+    var step: Int
+    var count: Int
+
+    /// Positions from `start` up to, but not including, `end`, or down to it; both lie within an axis.
+    init(from start: Int, to end: Int, by step: Int) {
+      first = start
+      self.step = step
+      count = 0
+      if step > 0, end > start { count = (end - start - 1) / step + 1 }
+      if step < 0, end < start { count = (start - end - 1) / -step + 1 }
+    }
+
+    /// Every position; there are `count`.
+    var all: [Int] { (0..<count).map { first + $0 * step } }
+  }
+
   /// The positions that known bounds take from a known extent, ascending or descending; nil when something is not known.
-  private func positions(_ bound: Bound, extent: Size) -> StrideTo<Int>? {
+  private func positions(_ bound: Bound, extent: Size) -> Positions? {
     guard let start = bound.start.size?.constant, let end = bound.end.size?.constant, let step = bound.step,
       let extent = extent.constant, step != 0, step != .min, extent >= 0
     else { return nil }
@@ -58,8 +77,10 @@ struct Slice: Operator {
       return min(max(place, lowest), highest)
     }
     // A negative sum that overflowed is far below every position.
-    if step > 0 { return stride(from: held(start, 0, extent), to: held(end, 0, extent), by: min(step, max(extent, 1))) }
-    return stride(from: held(start, -1, extent - 1), to: held(end, -1, extent - 1), by: max(step, -max(extent, 1)))
+    if step > 0 {
+      return Positions(from: held(start, 0, extent), to: held(end, 0, extent), by: min(step, max(extent, 1)))
+    }
+    return Positions(from: held(start, -1, extent - 1), to: held(end, -1, extent - 1), by: max(step, -max(extent, 1)))
   }
 
   /// Whether a bound takes everything, whatever the extent is.
@@ -71,7 +92,7 @@ struct Slice: Operator {
   /// The extent that remains.
   private func extent(_ bound: Bound, of extent: Size, _ context: InferenceContext) -> Size {
     if isWhole(bound, extent: extent) { return extent }
-    if let taken = positions(bound, extent: extent) { return Size(Array(taken).count) }
+    if let taken = positions(bound, extent: extent) { return Size(taken.count) }
     if bound.step == 1, let start = bound.start.size, let end = bound.end.size {
       let from = fromFront(start, extent)
       let to = fromFront(end, extent)
@@ -112,7 +133,7 @@ struct Slice: Operator {
     guard let taken = positions(bound, extent: Size(elements.count)) else { return }
     let origins = bound.start.origins.union(bound.end.origins)
     context.setElements(
-      0, taken.map { SymbolicElement(elements[$0].size, origins: elements[$0].origins.union(origins)) })
+      0, taken.all.map { SymbolicElement(elements[$0].size, origins: elements[$0].origins.union(origins)) })
   }
 
   func relate(_ context: inout AxisContext) {
@@ -131,8 +152,9 @@ struct Slice: Operator {
       guard bound.step == 1, let extent = size.constant, let taken = positions(bound, extent: size) else { continue }
       // Computed bounds hold only while the extents they come from do.
       context.pinOrigins(of: [bound.start, bound.end])
-      let places = Array(taken)
-      guard let first = places.first, let last = places.last else { continue }
+      guard taken.count > 0 else { continue }
+      let first = taken.first
+      let last = first + taken.count - 1
       var pieces: [AxisTerm] = [.output(0, bound.axis)]
       if first > 0 { pieces.insert(.fresh(Size(first)), at: 0) }
       if last + 1 < extent { pieces.append(.fresh(Size(extent - last - 1))) }
@@ -151,8 +173,8 @@ struct Slice: Operator {
       let bound = found?.first { $0.axis == axis }
       if found != nil, bound == nil { continue }
       if let bound, isWhole(bound, extent: sizes[axis]) { continue }
-      if let bound, let taken = positions(bound, extent: sizes[axis]) {
-        result = result.selecting(Array(taken), axis: axis)
+      if let bound, let taken = positions(bound, extent: sizes[axis]), taken.count <= TokenState.limit {
+        result = result.selecting(taken.all, axis: axis)
       } else {
         // Which positions are taken is not known: only what all share is certain.
         var joined = result.shape
@@ -178,8 +200,9 @@ struct Slice: Operator {
       if let kept = context.keptPositions(0, bound.axis), let taken = positions(bound, extent: old[bound.axis]),
         bound.step == 1, !isWhole(bound, extent: old[bound.axis])
       {
-        let places = Array(taken)
-        guard let first = places.first, let last = places.last else { return }
+        guard taken.count > 0 else { return }
+        let first = taken.first
+        let last = first + taken.count - 1
         let before = kept.count { $0 < first }
         let through = kept.count { $0 <= last }
         starts.append(.number(before))

@@ -27,7 +27,7 @@ struct Split: Operator {
     guard count > 0 else { return [] }
     if let part = whole.dividedExactly(by: Size(count)) { return Array(repeating: part, count: count) }
     guard let extent = whole.constant, extent >= 0 else { return nil }
-    let part = (extent + count - 1) / count
+    let part = extent / count + (extent % count == 0 ? 0 : 1)
     return (0..<count).map { Size(min(part, max(0, extent - $0 * part))) }
   }
 
@@ -44,7 +44,15 @@ struct Split: Operator {
       return
     }
     var total: Size? = Size(0)
-    for size in sizes { total = total?.adding(size) }
+    for size in sizes {
+      if let known = size.constant, known < 0 {
+        throw context.failure(expected: "sizes of 0 or more", found: "\(known)")
+      }
+      total = total?.adding(size)
+    }
+    if total == nil, sizes.allSatisfy({ $0.constant != nil }) {
+      throw context.failure(expected: "parts that add up to \(shape[axis])", found: "\(sizes)")
+    }
     if let total, total != shape[axis], total.constant != nil, shape[axis].constant != nil {
       throw context.failure(expected: "parts that add up to \(shape[axis])", found: "\(sizes)")
     }
@@ -83,9 +91,18 @@ struct Split: Operator {
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard let x = try context.state(0), let axis = context.axis(default: 0, rank: x.shape.count) else { return }
     var start = 0
+    var isKnown = context.shape(0).map { $0.indices.contains(axis) && $0[axis].constant != nil } ?? false
     for slot in context.node.outputs.indices {
       guard let shape = context.resultShape(slot), shape.count == x.shape.count else { return }
-      guard start + shape[axis] <= x.shape[axis] else { return }
+      guard isKnown, context.shape(of: slot)?[axis].constant != nil, shape[axis] <= TokenState.limit else {
+        // Which positions are taken is not known, or they are too many: only what all share is certain.
+        var joined = x.shape
+        joined[axis] = shape[axis]
+        context.set(slot, x.joining([axis], shape: joined))
+        isKnown = false
+        continue
+      }
+      guard shape[axis] <= x.shape[axis] - start else { return }
       context.set(slot, x.selecting(Array(start..<start + shape[axis]), axis: axis))
       start += shape[axis]
     }

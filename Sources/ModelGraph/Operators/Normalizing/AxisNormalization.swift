@@ -33,10 +33,7 @@ struct AxisNormalization: Operator {
       // A row of zeros divided by its norm is not a number: it is taken as zero, as runtimes give it, only where the rest is finite.
       x = x.holding([axis])
     }
-    for index in x.packed.indices where x.packed[index] == .constant {
-      x.packed[index] = .unknown
-      x.packedConstants[index] = 0
-    }
+    x = x.withoutConstants
     if x.worst == .poisoned { x = TokenState(shape: x.shape, all: .poisoned) }
     context.set(0, x)
   }

@@ -15,13 +15,15 @@ struct BlockZeros: Sendable {
     let node = context.node
     let bits = node.integer("bits", default: 4)
     let block = node.integer("block_size", default: 0)
-    guard context.readsWeights, [2, 4, 8].contains(bits), block > 0, let matrix = context.weight(1),
+    guard context.readsWeights, [2, 4, 8].contains(bits), (1...MatMulNBits.longestBlock).contains(block),
+      node.input(4) == nil, node.integer("weight_prepacked", default: 0) == 0, let matrix = context.weight(1),
       let scales = context.weight(2), matrix.shape.rank == 3, matrix.type == .u8, scales.type.canBeCast(to: .f32)
     else { return nil }
     let rows = matrix.shape[0]
     let blocks = matrix.shape[1]
     let bytes = matrix.shape[2]
-    guard bytes * 8 == block * bits, blocks * block >= activation.count, rows > 0, blocks > 0,
+    guard rows > 0, blocks > 0, bytes <= MatMulNBits.longestBlock, bytes * 8 == block * bits,
+      blocks >= activation.count / block + (activation.count % block == 0 ? 0 : 1),
       scales.shape.elementCount == rows * blocks
     else { return nil }
     // Zero points: one byte string for each row, or numbers of the type of the scales.

@@ -27,11 +27,7 @@ struct DynamicQuantizeLinear: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard let x = try context.state(0), let last = x.shape.indices.last else { return }
-    var y = x
-    for index in y.packed.indices where y.packed[index] == .constant {
-      y.packed[index] = .unknown
-      y.packedConstants[index] = 0
-    }
+    let y = x.withoutConstants
     context.setCentred(0, y, zeroPoint: context.node.outputs.count > 2 ? context.node.outputs[2] : nil)
     try context.recordObservation(y, axis: last, slot: 0)
   }

@@ -5,6 +5,8 @@ import TensorStorage
 struct MatMulNBits: Operator {
   let name = OperatorName("MatMulNBits", domain: "com.microsoft")
   let requiredInputs = 3
+  /// Longer blocks are not described; runtimes take up to 256 positions.
+  static let longestBlock = 1 << 20
   let documentation = OperatorDocumentation(
     summary:
       "`y = a Wᵀ + bias` with W[n, k] from `bits` bits, a scale and a zero point for each block of `block_size` along K.",
@@ -28,7 +30,8 @@ struct MatMulNBits: Operator {
 
   func relate(_ context: inout AxisContext) {
     let block = context.node.integer("block_size", default: 0)
-    guard let rank = context.rank(0), rank > 0, context.outputRank(0) == rank, context.rank(1) == 3, block > 0,
+    guard let rank = context.rank(0), rank > 0, context.outputRank(0) == rank, context.rank(1) == 3,
+      (1...Self.longestBlock).contains(block), (1...8).contains(context.node.integer("bits", default: 4)),
       context.node.integer("weight_prepacked", default: 0) == 0
     else { return }
     for axis in 0..<(rank - 1) { context.unify(.input(0, axis), .output(0, axis)) }
@@ -51,7 +54,12 @@ struct MatMulNBits: Operator {
         for axis in [0, 1] { context.pin(.input(1, axis), .undescribed) }
       }
     }
-    if context.rank(4) == 1 { context.pin(.input(0, rank - 1), .gathered) }
+    if context.node.input(4) != nil {
+      // Positions of K are permuted among the blocks.
+      context.pin(.input(0, rank - 1), .gathered)
+      context.pin(.input(1, 0), .gathered)
+      for axis in 0..<(context.rank(4) ?? 0) { context.pin(.input(4, axis), .gathered) }
+    }
     if context.rank(5) == 1 { context.unify(.input(5, 0), .input(1, 0)) }
   }
 

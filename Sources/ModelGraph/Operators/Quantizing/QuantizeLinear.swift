@@ -25,12 +25,8 @@ struct QuantizeLinear: Operator {
   }
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
-    guard var x = try context.state(0) else { return }
-    for index in x.packed.indices where x.packed[index] == .constant {
-      x.packed[index] = .unknown
-      x.packedConstants[index] = 0
-    }
-    context.setCentred(0, x, zeroPoint: context.node.input(2))
+    guard let x = try context.state(0) else { return }
+    context.setCentred(0, x.withoutConstants, zeroPoint: context.node.input(2))
   }
 
   static let all = [
