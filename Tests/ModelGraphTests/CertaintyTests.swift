@@ -50,17 +50,6 @@ struct CertaintyTests {
       try state(NodeFixture("Attention", [q, q, zeros, .absent, q, q])) == [.unknown, .unknown])
   }
 
-  @Test("A row whose keys are all masked is zero, so values that are 1 do not make it 1")
-  func maskedRow() throws {
-    let q = NodeFixture.Operand.shape([1, 1, 2, 1])
-    let ones = NodeFixture.Operand.weight(.floats([1, 1], shape: [1, 1, 2, 1]))
-    #expect(try state(NodeFixture("Attention", [q, q, ones])) == [.constant, .constant])
-    #expect(
-      try state(NodeFixture("Attention", [q, q, ones, .typed(.bool, [2, 2])])) == [.unknown, .unknown])
-    #expect(
-      try state(NodeFixture("Attention", [q, q, ones], ["is_causal": .integer(1)])) == [.unknown, .unknown])
-  }
-
   @Test("An extent that is 0 for one token alone makes nothing zero")
   func vacuous() throws {
     let sequence = Size.symbol("sequence")

@@ -199,12 +199,7 @@ struct Attention: Operator {
       let past = try context.state(5)?.worst ?? .unknown
       v = past == .zero ? v.withoutConstants : TokenState(shape: v.shape, all: max(.unknown, past, v.worst))
     }
-    // A row without any allowed key is zero, whatever the values are.
-    if context.node.input(3) != nil || context.node.input(6) != nil
-      || context.node.integer("is_causal", default: 0) != 0
-    {
-      v = v.withoutConstants
-    }
+    // Constants are those of rows that see a key: a row that sees none is zero, before a cut and after it alike.
     if let result = Self.context(q, k, v) {
       context.set(
         0, shape.count == 4 ? result : result.transposed([0, 2, 1, 3]).reshaped(shape))
