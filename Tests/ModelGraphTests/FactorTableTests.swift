@@ -126,4 +126,17 @@ struct FactorTableTests {
     table.unify([whole], [b, heads, size], node: 0)
     #expect(table.flattened([whole]) == [b, heads, size].map(table.root))
   }
+
+  @Test("An axis joined with itself forty times ends in a pin, not in 2^40 parts")
+  func doubling() {
+    var table = FactorTable()
+    var axis = table.makeAxis(Size(2))
+    for step in 2...41 {
+      let whole = table.makeAxis(Size(1 << step))
+      table.unify(whole, sumOf: [axis, axis], node: 0)
+      axis = whole
+    }
+    table.pin(axis, Pin(.graphOutput, node: nil))
+    #expect(!table.leafPins().isEmpty)
+  }
 }

@@ -305,9 +305,29 @@ public struct FactorTable: Sendable {
       }
       total = next
     }
+    // Joining a value with itself again and again doubles the parts each time; beyond any real model the axis simply stays whole.
+    guard hasFewLeaves(factors) else { return pin(flat + factors, Pin(.unequal, node: node)) }
     let sum = make(total)
     entries[sum.index].parts = .sum(factors)
     unify(flat, [sum], node: node)
+  }
+
+  /// Most leaves that one sum may have in all its depth.
+  private static let leafLimit = 4096
+
+  /// Whether factors are made of few enough leaves, a leaf counted as often as it occurs.
+  private func hasFewLeaves(_ factors: [FactorID]) -> Bool {
+    var open = factors.map(root)
+    var seen = 0
+    while let id = open.popLast() {
+      seen += 1
+      if seen > Self.leafLimit { return false }
+      switch entries[id.index].parts {
+      case .leaf: break
+      case .product(let parts), .sum(let parts): open += parts.map(root)
+      }
+    }
+    return true
   }
 
   private mutating func unifySums(_ first: [FactorID], _ second: [FactorID], node: Int) {
