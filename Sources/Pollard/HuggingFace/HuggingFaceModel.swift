@@ -87,6 +87,14 @@ package struct HuggingFaceModel: StoredModel {
     )
   }
 
+  package var configuration: JSONValue? { imported.config }
+
+  package var tensorRoles: [TensorRole] {
+    tensorLines.map {
+      TensorRole(role: imported.role(of: $0.name), type: $0.type, shape: $0.shape, bytes: $0.bytes)
+    }
+  }
+
   package func prefetch() {
     for file in folder.checkpoint.files { file.source.prefetch() }
   }

@@ -47,6 +47,24 @@ package protocol StoredModel: Sendable {
   func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
   /// Begins to bring the weights into the system's cache.
   func prefetch()
+
+  /// The configuration in the terms of a Hugging Face checkpoint; nil where the format holds none.
+  var configuration: JSONValue? { get }
+  /// The stored tensors by the part they play.
+  var tensorRoles: [TensorRole] { get }
+  /// What is known of the tokenizer that comes with the model; nil where nothing is.
+  var tokenizerFacts: [(name: String, value: String)]? { get }
+}
+
+extension StoredModel {
+  package var configuration: JSONValue? { nil }
+  package var tokenizerFacts: [(name: String, value: String)]? { nil }
+  package var tensorRoles: [TensorRole] {
+    tensorLines.map {
+      TensorRole(
+        role: ArchitectureRegistry.withoutBasePrefix($0.name), type: $0.type, shape: $0.shape, bytes: $0.bytes)
+    }
+  }
 }
 
 /// Bounds of the numbers that random inputs are made of.
