@@ -45,6 +45,11 @@ package protocol StoredModel: Sendable {
   var initializerNames: Set<String> { get }
   /// The model after a plan, whose graph is given: what is to be written.
   func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
+  /// Writes the model, or what a cut leaves of it, to where it can be verified.
+  ///
+  /// - Throws: `CompactionError` `notExpressible` for what the output's format cannot hold, and what reading and writing throws.
+  func stage(_ request: StagingRequest) throws -> StagedOutput
+
   /// Begins to bring the weights into the system's cache.
   func prefetch()
 

@@ -77,7 +77,7 @@ public struct Verification: Report {
         ? "NOT equal"
         : report.asksForProof
           ? "equal: the compacted model is the masked original's function"
-          : "equal within the tolerance: outputs agree on these inputs; between formats nothing can be proved"
+          : "equal within the tolerance: outputs agree on these inputs; between formats or types nothing can be proved"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {

@@ -7,7 +7,14 @@ import PollardBase
 import TensorStorage
 
 extension Verifier {
-  /// Compares models of different formats: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
+  /// Whether tensors of one part are stored in different element types, so that no bytes can be compared.
+  var isInOtherTypes: Bool {
+    let types = Dictionary(
+      original.stored.tensorRoles.map { ($0.role, $0.type) }, uniquingKeysWith: { first, _ in first })
+    return compacted.stored.tensorRoles.contains { tensor in types[tensor.role].map { $0 != tensor.type } ?? false }
+  }
+
+  /// Compares models of different formats or element types: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
   ///
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {

@@ -58,7 +58,7 @@ struct Verifier {
   }
 
   func report() throws -> VerificationReport {
-    if original.format != compacted.format { return try conversionReport() }
+    if original.format != compacted.format || isInOtherTypes { return try conversionReport() }
     var problems: [String] = []
     if original.stored.task != compacted.stored.task {
       problems.append(
