@@ -2,6 +2,10 @@ import ModelGraph
 import PollardBase
 
 extension LlamaArchitecture {
+  var layerStacks: [LayerStack] {
+    [LayerStack(prefix: "layers.", countKey: "num_hidden_layers", defaultCount: layers)]
+  }
+
   func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue {
     let config = try ConfigurationReader(change.config, file: change.file)
     let sizes = try sizes(config)

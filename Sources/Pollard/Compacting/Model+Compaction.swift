@@ -56,7 +56,8 @@ extension Model {
       CompactionReport(
         output: output, parameters: (model.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
-        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier)
+        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
+        droppedLayers: model.droppedLayers)
     }
   }
 
@@ -88,7 +89,8 @@ extension Model {
       result.plan.changesNothing && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType)
+        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
+        droppedLayers: droppedLayers)
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

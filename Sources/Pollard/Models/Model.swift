@@ -18,6 +18,8 @@ public struct Model: Sendable {
   public let path: String
   /// The model as its format holds it.
   package let stored: any StoredModel
+  /// Layers that were left out after reading, by their numbers in the file.
+  public let droppedLayers: [Int]
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
@@ -30,9 +32,27 @@ public struct Model: Sendable {
   /// - Complexity: O(size of the headers); no weights are read.
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
+    droppedLayers = []
     stored =
       try ONNXStoredModel.recognizes(path)
       ? try ONNXStoredModel(at: path) : try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+  }
+
+  private init(path: String, stored: any StoredModel, droppedLayers: [Int]) {
+    self.path = path
+    self.stored = stored
+    self.droppedLayers = droppedLayers
+  }
+
+  /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
+  ///
+  /// This changes the function: it is a decision, never a finding.
+  ///
+  /// - Throws: `cannotExpress` for layers that do not exist, for all of them, and where the configuration cannot say what remains.
+  public func dropping(layers: [Int]) throws -> Model {
+    let layers = Set(layers).sorted()
+    if layers.isEmpty { return self }
+    return Model(path: path, stored: try stored.dropping(layers: layers), droppedLayers: layers)
   }
 
   /// The computation.

@@ -33,6 +33,11 @@ package protocol StoredModel: Sendable {
   /// What the tokens of random inputs may be.
   var tokenLimits: TokenLimits { get }
 
+  /// The model without some layers, the others numbered anew.
+  ///
+  /// - Throws: `cannotExpress` where that is no model of the format.
+  func dropping(layers: [Int]) throws -> any StoredModel
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) -> LoaderRules
   /// The units that can be removed.
@@ -62,6 +67,11 @@ package protocol StoredModel: Sendable {
 }
 
 extension StoredModel {
+  package func dropping(layers: [Int]) throws -> any StoredModel {
+    throw CompactionError(
+      .notExpressible, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
+      found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
+  }
   package var configuration: JSONValue? { nil }
   package var tokenizerFacts: [(name: String, value: String)]? { nil }
   package var tensorRoles: [TensorRole] {

@@ -60,6 +60,10 @@ struct Verifier {
   func report() throws -> VerificationReport {
     if original.format != compacted.format || isInOtherTypes { return try conversionReport() }
     var problems: [String] = []
+    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
+      problems.append(
+        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
+    }
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")

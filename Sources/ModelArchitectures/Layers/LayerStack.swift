@@ -1,0 +1,22 @@
+import PollardBase
+
+/// Layers that follow each other, numbered from 0 in the names of their tensors.
+struct LayerStack: Sendable, Hashable {
+  /// What stands before the layer's number in tensor names: `encoder.layer.`.
+  var prefix: String
+  /// The configuration's key for the number of layers.
+  var countKey: String
+  /// The number of layers where the key is absent.
+  var defaultCount: Int
+  /// Ends of tensor names that only layer 0 has and that serve the whole stack.
+  var sharedSuffixes: [String] = []
+}
+
+extension Architecture {
+  /// One stack in the newer families' spelling.
+  var layerStacks: [LayerStack] { [LayerStack(prefix: "layers.", countKey: "num_hidden_layers", defaultCount: 32)] }
+
+  func explicitLayerTypes(_ config: ConfigurationReader) throws(FormatError) -> [String]? { nil }
+
+  func layerNumberDependence(_ config: ConfigurationReader) throws(FormatError) -> String? { nil }
+}
