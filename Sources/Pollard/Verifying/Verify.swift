@@ -54,7 +54,7 @@ struct Verifier {
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try MaskTable(file: path, layers: original.layers).unitMask.wishes(for: map)
+    (wishes, otherWishes) = try original.unitMask(file: path).wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
