@@ -93,10 +93,12 @@ package struct HuggingFaceModel: StoredModel {
 
   package var initializerNames: Set<String> { Set(imported.bindings.map(\.initializer)) }
 
+  package func checkpointTensors(
+    after cut: (plan: CompactionPlan, graph: Graph)?
+  ) throws -> [(role: String, weight: Weight)]? { try imported.tensorsByRole(after: cut) }
+
   package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
-    let exported = try imported.exported(
-      graph: graph, layers: Model.layers(layers, after: plan),
-      keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    let exported = try imported.exported(after: (plan, graph), carrier: carrier)
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
     var parameters = parameterCount

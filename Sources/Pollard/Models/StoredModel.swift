@@ -62,6 +62,9 @@ package protocol StoredModel: Sendable {
   var configuration: JSONValue? { get }
   /// The stored tensors by the part they play.
   var tensorRoles: [TensorRole] { get }
+  /// The tensors by the part they play, in the orientation of a Hugging Face checkpoint, before or after a cut; nil where the format has no such
+  /// tensors.
+  func checkpointTensors(after cut: (plan: CompactionPlan, graph: Graph)?) throws -> [(role: String, weight: Weight)]?
   /// What is known of the tokenizer that comes with the model; nil where nothing is.
   var tokenizerFacts: [(name: String, value: String)]? { get }
 }
@@ -73,6 +76,9 @@ extension StoredModel {
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
   package var configuration: JSONValue? { nil }
+  package func checkpointTensors(
+    after cut: (plan: CompactionPlan, graph: Graph)?
+  ) throws -> [(role: String, weight: Weight)]? { nil }
   package var tokenizerFacts: [(name: String, value: String)]? { nil }
   package var tensorRoles: [TensorRole] {
     tensorLines.map {

@@ -160,7 +160,7 @@ struct Verifier {
   }
 
   /// Every tensor byte for byte, every missing unit dead or declared.
-  private func prove(_ plan: CompactionPlan, _ tensors: TensorProof) throws -> VerificationReport.Proof {
+  func prove(_ plan: CompactionPlan, _ tensors: TensorProof) throws -> VerificationReport.Proof {
     var proof = VerificationReport.Proof(
       ok: false, keptTensors: tensors.keptTensors, removedUnits: 0, dead: 0, declared: 0, constant: 0, padded: 0,
       unproven: 0, problems: tensors.problems)
