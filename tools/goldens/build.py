@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from . import reference
 from .files import read, write
-from .layout import Geometry, Layout, count_without, fill
+from .layout import GATED, Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", "inv_freq")
@@ -38,12 +38,13 @@ def randomise(model, seed):
         draw = generator(seed, name).standard_normal(parameter.shape)
         if parameter.dim() == 1:
             is_norm = name.endswith(".weight")
-            draw = 1.0 + 0.2 * draw if is_norm else 0.2 * draw
+            one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # Gemma's norms add it themselves
+            draw = one + 0.2 * draw if is_norm else 0.2 * draw
         elif any(part in name for part in ("embed", "wte", "wpe")):
             draw = 0.7 * draw
         else:
             fan_in = parameter.shape[0] if "c_" in name else parameter.shape[1]
-            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "c_attn"))
+            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "qkv_proj", "c_attn"))
             draw = draw * (1.4 if sharp else 1.0) / numpy.sqrt(fan_in)
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(draw))
@@ -168,7 +169,7 @@ def zero_in_place(case, tensors, masks):
         for neuron in removed(masks["ffn_mask"][layer]):
             turn += 1
             slices = layout.neuron(layer, neuron)
-            if g.family == "llama":
+            if g.family in GATED:
                 roles = ({"consumer"}, {"up"}, {"gate"}, {"gate", "up", "consumer"})[turn % 4]
             else:
                 roles = ({"consumer"}, {"first"}, {"first", "consumer"})[turn % 3]
