@@ -33,11 +33,19 @@ protocol Architecture: Sendable {
   /// The configuration of a changed model: only the keys that change are touched.
   func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue
 
+  /// Whether query heads can share key/value heads.
+  var sharesKeyValueHeads: Bool { get }
+  /// Whether the feed-forward network multiplies by a gate.
+  var isGated: Bool { get }
+
   /// What the stock loaders accept of removed units.
   func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules
 }
 
 extension Architecture {
+  var sharesKeyValueHeads: Bool { self is LlamaArchitecture }
+  var isGated: Bool { self is LlamaArchitecture }
+
   func className(_ task: ModelTask) -> String { classPrefix + task.classSuffix }
 }
 

@@ -32,8 +32,12 @@ extension ModelBuilder {
   }
 
   /// Rotates queries or keys `[batch, heads, sequence, headDim]`; element i of a head pairs with i + headDim / 2.
-  mutating func rotated(_ x: ValueID, _ angles: RotaryAngles) throws(FormatError) -> ValueID {
-    try add("RotaryEmbedding", [x, angles.cosines, angles.sines])
+  ///
+  /// - Parameter size: how many of a head's elements are turned, from the first; nil for all. Pairs are then i and i + size / 2.
+  mutating func rotated(_ x: ValueID, _ angles: RotaryAngles, size: Int? = nil) throws(FormatError) -> ValueID {
+    try add(
+      "RotaryEmbedding", [x, angles.cosines, angles.sines],
+      size.map { ["rotary_embedding_dim": .integer($0)] } ?? [:])
   }
 
   private mutating func inverseFrequencies(
