@@ -16,7 +16,7 @@ from .files import read, write
 from .layout import GATED, Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", "inv_freq")
+BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "inv_freq")
 
 
 def generator(*names):
@@ -78,6 +78,13 @@ def edit_names(directory, case):
             for layer in range(case["shape"][0]):
                 tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(1, 1, length, length, dtype=torch.bool))
                 tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+        elif kind == "attention_buffers":
+            length = case["keys"]["max_position_embeddings"]
+            for layer in range(case["shape"][0]):
+                name = f"gpt_neox.layers.{layer}.attention"
+                tensors[f"{name}.bias"] = torch.tril(torch.ones(1, 1, length, length, dtype=torch.bool))
+                tensors[f"{name}.masked_bias"] = torch.tensor(-1e9)
+                tensors[f"{name}.rotary_emb.inv_freq"] = torch.tensor([1.0])
         elif kind == "add_prefix":
             tensors = {argument + n: t for n, t in tensors.items()}
         elif kind == "drop_pooler":

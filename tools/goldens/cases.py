@@ -91,6 +91,34 @@ def _llama(release, shape, heads, ffn, inputs, family="Llama", model=None, rope=
                  base | keys, dtype, edits)
 
 
+def _gpt_neox(release, model, shape, heads, ffn, inputs, share, theta=10000, edits=(), **keys):
+    layers, count, _, _, width, hidden = shape
+    base = dict(vocab_size=61, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=count,
+                intermediate_size=width, max_position_embeddings=16, bos_token_id=1, eos_token_id=2)
+    if release == 4:
+        base.update(rotary_pct=share, rotary_emb_base=theta)
+    else:
+        base["rope_parameters"] = dict(rope_type="default", rope_theta=theta, partial_rotary_factor=share)
+    return _case(release, "gpt_neox", "GPTNeoXConfig", model, shape, heads, ffn, inputs, base | keys, edits=edits)
+
+
+def _falcon(release, model, shape, heads, ffn, inputs, edits=(), dtype="float32", **keys):
+    layers, count, groups, _, width, hidden = shape
+    base = dict(vocab_size=67, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=count,
+                ffn_hidden_size=width, max_position_embeddings=32, bos_token_id=1, eos_token_id=2)
+    if keys.get("new_decoder_architecture"):
+        base["num_kv_heads"] = groups
+    family = "falcon_multi_query" if groups == 1 and count > 1 else "falcon"
+    return _case(release, family, "FalconConfig", model, shape, heads, ffn, inputs, base | keys, dtype, edits)
+
+
+def _bloom(release, model, shape, heads, ffn, inputs, edits=(), **keys):
+    layers, count, _, _, width, hidden = shape
+    base = dict(vocab_size=59, hidden_size=hidden, n_layer=layers, n_head=count, bos_token_id=1, eos_token_id=2)
+    assert width is None
+    return _case(release, "bloom", "BloomConfig", model, shape, heads, ffn, inputs, base | keys, edits=edits)
+
+
 CASES = {
     # BERT and its classes.
     "bert-plain": _bert(4, "BertModel", (3, 3, 3, 8, 37, 24), [[1], [], [0, 2]], [9, 0, 21], (3, 11, "right")),
@@ -135,6 +163,38 @@ CASES = {
     "gpt2-lm": _gpt2(4, "GPT2LMHeadModel", (2, 3, 3, 8, 91, 24), [[1, 2], [0]], [40, 12], (3, 10, "left"),
                      edits=["copy_tied:transformer.wte.weight=lm_head.weight"]),
     "gpt2-lm-5": _gpt2(5, "GPT2LMHeadModel", (2, 3, 3, 8, None, 24), [[2], [0]], [50, 21], (2, 12, "right")),
+
+    # GPT-NeoX: fused by head, a part of each head turned, sub-layers side by side or in turn.
+    "gpt-neox-lm": _gpt_neox(4, "GPTNeoXForCausalLM", (2, 3, 3, 8, 37, 24), [[1], [0, 2]], [10, 25],
+                             (2, 11, "right"), 0.25, edits=["attention_buffers"]),
+    "gpt-neox-lm-5": _gpt_neox(5, "GPTNeoXForCausalLM", (2, 3, 3, 8, 29, 24), [[2], [0, 1]], [20, 3], (3, 9, "left"),
+                               0.5, theta=2500),
+    "gpt-neox-plain": _gpt_neox(4, "GPTNeoXModel", (2, 3, 3, 8, 31, 24), [[0, 1], [2]], [12, 7], (2, 9, "none"), 1.0,
+                                use_parallel_residual=False, attention_bias=False),
+    "gpt-neox-sequential-5": _gpt_neox(5, "GPTNeoXModel", (2, 3, 3, 8, 31, 24), [[2], []], [0, 18], (2, 8, "ragged"),
+                                       0.5, use_parallel_residual=False, attention_bias=False),
+
+    # Falcon: one key and value after all queries, fused by group, fused by head; one norm, two or in turn; linear biases.
+    "falcon-multi-query": _falcon(4, "FalconForCausalLM", (2, 3, 1, 8, None, 24), [[1], [0, 2]], [30, 41],
+                                  (2, 9, "right")),
+    "falcon-multi-query-5": _falcon(5, "FalconForCausalLM", (2, 4, 1, 6, 37, 24), [[0, 3], [2]], [11, 5],
+                                    (3, 10, "left"), bias=True, rope_parameters=dict(rope_type="default",
+                                                                                     rope_theta=500000.0)),
+    "falcon-grouped": _falcon(4, "FalconForCausalLM", (2, 6, 2, 4, 37, 24), [[3, 4, 5], [0, 4]], [9, 20],
+                              (2, 10, "right"), new_decoder_architecture=True, dtype="bfloat16"),
+    "falcon-grouped-5": _falcon(5, "FalconModel", (2, 8, 4, 4, 29, 32), [[2, 3], [0, 3, 4, 7]], [4, 17],
+                                (2, 9, "ragged"), new_decoder_architecture=True, num_ln_in_parallel_attn=1),
+    "falcon-linear": _falcon(4, "FalconForCausalLM", (2, 3, 3, 8, 41, 24), [[2], [0, 1]], [22, 6], (3, 9, "right"),
+                             alibi=True, multi_query=False, parallel_attn=False, bias=True),
+    "falcon-linear-5": _falcon(5, "FalconForCausalLM", (2, 4, 4, 6, 33, 24), [[1, 2], [0]], [3, 15], (2, 9, "left"),
+                               alibi=True, multi_query=False, tie_word_embeddings=False),
+
+    # BLOOM: linear biases, a norm after the embedding.
+    "bloom-lm": _bloom(4, "BloomForCausalLM", (2, 3, 3, 8, None, 24), [[1], [0, 2]], [40, 12], (3, 9, "left")),
+    "bloom-lm-5": _bloom(5, "BloomForCausalLM", (2, 4, 4, 6, None, 24), [[0], [1, 3]], [25, 60], (2, 10, "right"),
+                         edits=["copy_tied:transformer.word_embeddings.weight=lm_head.weight"]),
+    "bloom-plain-5": _bloom(5, "BloomModel", (2, 6, 6, 4, None, 24), [[5, 2], [0]], [7, 33], (3, 9, "ragged"),
+                            apply_residual_connection_post_layernorm=True),
 
     # Llama: multi-head, grouped, every rotary scaling, biases, ties, shards, half types.
     "llama-multi-head": _llama(4, (3, 3, 3, 8, 53, 24), [[1], [0, 2], [2]], [10, 25, 0], (3, 11, "right"),

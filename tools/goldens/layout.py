@@ -14,10 +14,20 @@ ATTENTION = {  # per family: query, key, value, output projection
     "llama": tuple("layers.{n}.self_attn." + p for p in ("q_proj", "k_proj", "v_proj", "o_proj")),
     "phi3": ("layers.{n}.self_attn.qkv_proj",) * 3 + ("layers.{n}.self_attn.o_proj",),  # three blocks of rows
 }
+FUSED = {  # per family: one matrix for queries, keys and values, and the output projection
+    "gpt_neox": ("layers.{n}.attention.query_key_value", "layers.{n}.attention.dense"),
+    "bloom": ("h.{n}.self_attention.query_key_value", "h.{n}.self_attention.dense"),
+    "falcon": ("h.{n}.self_attention.query_key_value", "h.{n}.self_attention.dense"),
+    "falcon_multi_query": ("h.{n}.self_attention.query_key_value", "h.{n}.self_attention.dense"),
+}
 FEED_FORWARD = {  # per family: matrices read before the activation (gate first), then the consumer
     "bert": (("encoder.layer.{n}.intermediate.dense",), "encoder.layer.{n}.output.dense"),
     "distilbert": (("transformer.layer.{n}.ffn.lin1",), "transformer.layer.{n}.ffn.lin2"),
     "gpt2": (("h.{n}.mlp.c_fc",), "h.{n}.mlp.c_proj"),
+    "gpt_neox": (("layers.{n}.mlp.dense_h_to_4h",), "layers.{n}.mlp.dense_4h_to_h"),
+    "bloom": (("h.{n}.mlp.dense_h_to_4h",), "h.{n}.mlp.dense_4h_to_h"),
+    "falcon": (("h.{n}.mlp.dense_h_to_4h",), "h.{n}.mlp.dense_4h_to_h"),
+    "falcon_multi_query": (("h.{n}.mlp.dense_h_to_4h",), "h.{n}.mlp.dense_4h_to_h"),
     "llama": (("layers.{n}.mlp.gate_proj", "layers.{n}.mlp.up_proj"), "layers.{n}.mlp.down_proj"),
     "phi3": (("layers.{n}.mlp.gate_up_proj",) * 2, "layers.{n}.mlp.down_proj"),  # two blocks of rows
 }
@@ -83,15 +93,34 @@ class Layout:
             for block, role in enumerate(("query", "key", "value")):
                 out += self._slices(f"h.{layer}.attn.c_attn", 0, [block * width + i for i in span], role)
             return out + self._slices(f"h.{layer}.attn.c_proj", 1, span, "consumer")
+        if g.family in FUSED:
+            fused, output = (name.format(n=layer) for name in FUSED[g.family])
+            out = self._slices(fused, 0, self._rows(self._query_block(head)), "query")
+            out += self._slices(output, 1, span, "consumer")
+            return out + self.group(layer, head) if g.ratio == 1 else out
         query, _, _, output = (name.format(n=layer) for name in ATTENTION[g.family])
         out = self._slices(query, 0, span, "query") + self._slices(output, 1, span, "consumer")
         out += self._own_norm(layer, "q", head)
         return out + self.group(layer, head) if g.ratio == 1 else out
 
+    def _query_block(self, head):
+        """The block of one head's size that holds a query in a fused matrix."""
+        g = self.geometry
+        group, place = divmod(head, g.ratio)
+        return head if g.family == "falcon_multi_query" else group * (g.ratio + 2) + place
+
+    def _rows(self, block):
+        return range(block * self.geometry.head_dim, (block + 1) * self.geometry.head_dim)
+
     def group(self, layer, group):
         """Key and value rows of key/value head `group`."""
         g = self.geometry
         span = range(group * g.head_dim, (group + 1) * g.head_dim)
+        if g.family in FUSED:
+            fused = FUSED[g.family][0].format(n=layer)
+            start, place = (g.heads, 0) if g.family == "falcon_multi_query" else (group * (g.ratio + 2), g.ratio)
+            return (self._slices(fused, 0, self._rows(start + place), "key")
+                    + self._slices(fused, 0, self._rows(start + place + 1), "value"))
         _, key, value, _ = (name.format(n=layer) for name in ATTENTION[g.family])
         starts = (g.heads * g.head_dim, (g.heads + g.key_value_heads) * g.head_dim) if g.family == "phi3" else (0, 0)
         return (self._slices(key, 0, [starts[0] + i for i in span], "key")

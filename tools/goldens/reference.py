@@ -10,7 +10,9 @@ import transformers
 def load(directory, model_class):
     """The model in float64, its stored weights upcast exactly; attention in its plain form."""
     cls = getattr(transformers, model_class)
-    model, info = cls.from_pretrained(directory, attn_implementation="eager", dtype="auto", output_loading_info=True)
+    # Falcon's plain form adds linear biases twice, to the scores and to the mask.
+    form = "sdpa" if model_class.startswith("Falcon") else "eager"
+    model, info = cls.from_pretrained(directory, attn_implementation=form, dtype="auto", output_loading_info=True)
     for kind in ("missing_keys", "mismatched_keys", "error_msgs"):
         # A base class may be stored without its pooler.
         wrong = [entry for entry in info[kind] if "pooler" not in str(entry)]

@@ -41,12 +41,19 @@ protocol Architecture: Sendable {
 
   /// What of a layer depends on its number in a way that no configuration of fewer layers can say; nil for nothing.
   func layerNumberDependence(_ config: ConfigurationReader) throws(FormatError) -> String?
+  /// Whether query heads can share key/value heads.
+  var sharesKeyValueHeads: Bool { get }
+  /// Whether the feed-forward network multiplies by a gate.
+  var isGated: Bool { get }
 
   /// What the stock loaders accept of removed units.
   func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules
 }
 
 extension Architecture {
+  var sharesKeyValueHeads: Bool { self is LlamaArchitecture }
+  var isGated: Bool { self is LlamaArchitecture }
+
   func className(_ task: ModelTask) -> String { classPrefix + task.classSuffix }
 }
 
