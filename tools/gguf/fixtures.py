@@ -43,11 +43,13 @@ ROBERTA = dict(first=("<s>", "<pad>", "</s>", "<unk>", "<mask>"), special=(), bo
 GEMMA = dict(num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_position_embeddings=512, rms_norm_eps=1e-6,
              hidden_activation="gelu_pytorch_tanh")
 BERT = dict(num_attention_heads=8, max_position_embeddings=64, type_vocab_size=2)
+PHI3 = ("<|endoftext|>", "<|user|>", "<|end|>", "<|assistant|>")  # llama.cpp looks for the first by the model's name
 HEADS = "head_mask"
 GROUPS = "kv_group_mask"
 
 # Of each: the class, its config, the tokenizer; and where they apply the name of the pre-tokenizer, the stored type, the
-# quantised mixes, the unit of attention that masks remove, and the output that is compared.
+# quantised mixes, the unit of attention that masks remove, the output that is compared, and the factor between llama.cpp's
+# logits and torch's (llama.cpp leaves out the scale of T5's tied embedding).
 FIXTURES = {
     "llama": dict(model="LlamaForCausalLM", config=LLAMA | WIDE, vocabulary=spm(), mixes=MIXES + MORE, masks=GROUPS),
     "llama-padded": dict(model="LlamaForCausalLM", config=LLAMA | SLIM | dict(vocab_size=400), dtype="float16",
@@ -76,11 +78,11 @@ FIXTURES = {
                    mixes=["q4_k_m"]),
     "gemma3": dict(model="Gemma3ForCausalLM", vocabulary=lambda folder: vocabularies.gemma(folder, 384), masks=GROUPS,
                    config=GEMMA | WIDE | dict(num_hidden_layers=7, sliding_window=8, query_pre_attn_scalar=64), mixes=["q4_k_m"]),
-    "phi3": dict(model="Phi3ForCausalLM", vocabulary=spm(chat_template="{{ messages }}"), masks=GROUPS, mixes=["q4_k_m"],
-                 config=LLAMA | WIDE | dict(num_key_value_heads=8, sliding_window=None, pad_token_id=2,
+    "phi3": dict(model="Phi3ForCausalLM", vocabulary=spm(chat_template="{{ messages }}", added=PHI3), masks=GROUPS, mixes=["q4_k_m"],
+                 config=LLAMA | WIDE | dict(vocab_size=400, num_key_value_heads=8, sliding_window=None, pad_token_id=2,
                                             original_max_position_embeddings=512)),
-    "phi3-longrope": dict(model="Phi3ForCausalLM", vocabulary=spm(), dtype="bfloat16",
-                          config=LLAMA | SLIM | dict(pad_token_id=2, sliding_window=None, max_position_embeddings=1024,
+    "phi3-longrope": dict(model="Phi3ForCausalLM", vocabulary=spm(added=PHI3), dtype="bfloat16",
+                          config=LLAMA | SLIM | dict(vocab_size=400, pad_token_id=2, sliding_window=None, max_position_embeddings=1024,
                                                      original_max_position_embeddings=8, rope_scaling=dict(
                                                          type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3],
                                                          long_factor=[1.5, 2.0, 4.0, 8.0]))),
@@ -97,7 +99,7 @@ FIXTURES = {
     "distilbert": dict(model="DistilBertModel", pre="jina-v2-en", output="embeddings", masks=HEADS,
                        vocabulary=lambda folder: vocabularies.wordpiece(folder, 300, "DistilBertTokenizer"),
                        config=dict(dim=64, hidden_dim=96, n_layers=3, n_heads=8, max_position_embeddings=64)),
-    "t5": dict(model="T5ForConditionalGeneration", vocabulary=lambda folder: vocabularies.t5(folder, 384), decoder=True,
+    "t5": dict(model="T5ForConditionalGeneration", scale=8.0, vocabulary=lambda folder: vocabularies.t5(folder, 384), decoder=True,
                config=dict(d_model=64, d_kv=16, d_ff=96, num_layers=2, num_heads=4, decoder_start_token_id=0)),
     "t5-gated": dict(model="T5ForConditionalGeneration", vocabulary=lambda folder: vocabularies.t5(folder, 384), decoder=True,
                      mixes=["q8_0"], config=dict(d_model=64, d_kv=16, d_ff=96, num_layers=2, num_decoder_layers=2, num_heads=4,
@@ -267,6 +269,11 @@ def outputs(model, fixture, tokens, decoder):
         return model(input_ids=ids).logits[0]
 
 
+def activation(config):
+    return next((getattr(config, name) for name in ("hidden_activation", "hidden_act", "activation", "activation_function",
+                                                    "feed_forward_proj", "dense_act_fn") if getattr(config, name, None)), "gelu")
+
+
 def copy_tokenizer(source, target):
     for name in os.listdir(source):
         if name.endswith((".txt", ".model")) or name in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json",
@@ -309,10 +316,12 @@ def build(root, name):
     else:
         decoder = None
 
-    def save_outputs(label):
-        numpy.save(os.path.join(folder, label), outputs(model.float(), fixture, tokens, decoder).numpy())
+    def save_outputs(label, stored):
+        # Loaded again: a model that was ever narrowed keeps narrowed rotary frequencies.
+        again = cls.from_pretrained(stored, dtype=torch.float32, attn_implementation="eager").eval()
+        numpy.save(os.path.join(folder, label), outputs(again, fixture, tokens, decoder).numpy())
 
-    save_outputs("outputs.npy")
+    save_outputs("outputs.npy", dense)
     labels = {}
     if fixture.get("masks"):
         kind = fixture["masks"]
@@ -326,11 +335,12 @@ def build(root, name):
             model.save_pretrained(masked)
             copy_tokenizer(dense, masked)
             save_file(masks, os.path.join(folder, f"{label}.safetensors"))
-            save_outputs(f"masked-{label}.npy")
+            save_outputs(f"masked-{label}.npy", masked)
             labels[label] = {key: [int(count) for count in (value != 0).sum(axis=1)] for key, value in masks.items()}
     entry = {"name": name, "class": fixture["model"], "pre": fixture.get("pre"), "dtype": fixture.get("dtype", "float32"),
              "output": fixture.get("output", "logits"), "tokens": tokens, "decoder": decoder, "texts": vocabularies.TEXTS,
-             "mixes": fixture.get("mixes", []), "masks": labels, "unit": fixture.get("masks")}
+             "mixes": fixture.get("mixes", []), "masks": labels, "unit": fixture.get("masks"),
+             "scale": fixture.get("scale", 1.0), "activation": activation(config)}
     with open(os.path.join(folder, "fixture.json"), "w") as file:
         json.dump(entry, file, indent=1)
         file.write("\n")
