@@ -62,7 +62,9 @@ struct GoldenImportTests {
 
   @Test(
     "the scope of each node in a layer leads to the layer's number",
-    arguments: ["bert-plain", "distilbert-plain", "gpt2-lm", "llama-grouped"])
+    arguments: [
+      "bert-plain", "distilbert-plain", "gpt2-lm", "llama-grouped", "gemma2", "phi3", "stablelm-head-norms-5",
+    ])
   func scopes(_ name: String) throws {
     let model = try dense(name)
     var numbers: Set<Int> = []

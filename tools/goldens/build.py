@@ -38,12 +38,13 @@ def randomise(model, seed):
         draw = generator(seed, name).standard_normal(parameter.shape)
         if parameter.dim() == 1:
             is_norm = name.endswith(".weight")
-            draw = 1.0 + 0.2 * draw if is_norm else 0.2 * draw
+            one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # Gemma's norms add it themselves
+            draw = one + 0.2 * draw if is_norm else 0.2 * draw
         elif any(part in name for part in ("embed", "wte", "wpe", "shared")):
             draw = 0.7 * draw
         else:
             fan_in = parameter.shape[0] if "c_" in name else parameter.shape[1]
-            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "c_attn"))
+            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "qkv_proj", "c_attn"))
             draw = draw * (1.4 if sharp else 1.0) / numpy.sqrt(fan_in)
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(draw))

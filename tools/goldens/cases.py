@@ -48,6 +48,31 @@ def _gpt2(release, model, shape, heads, ffn, inputs, edits=(), **keys):
     return _case(release, "gpt2", "GPT2Config", model, shape, heads, ffn, inputs, base | keys, edits=edits)
 
 
+def _gemma(release, kind, shape, heads, ffn, inputs, edits=(), dtype="float32", **keys):
+    """Gemma 1, 2 or 3 (`kind` "", "2", "3"); `keys` may hold rope_parameters, which replaces the plain angles."""
+    case = _llama(release, shape, heads, ffn, inputs, f"Gemma{kind}", tie_word_embeddings=True, pad_token_id=0,
+                  dtype=dtype, edits=edits, **keys)
+    if kind == "3":
+        case["config"] = "Gemma3TextConfig"
+    return case
+
+
+def _phi3(release, shape, heads, ffn, inputs, long_rope=None, **keys):
+    """Phi-3; `long_rope` is (short factors, long factors, the length of the shorter texts)."""
+    original = keys.pop("original_max_position_embeddings", 32)
+    if long_rope:
+        short, long, original = long_rope
+        if release == 4:
+            keys["rope_scaling"] = dict(type="longrope", short_factor=short, long_factor=long)
+        else:
+            keys["rope_parameters"] = dict(rope_type="longrope", short_factor=short, long_factor=long,
+                                           rope_theta=10000.0, original_max_position_embeddings=original,
+                                           **keys.pop("angles", {}))
+    case = _llama(release, shape, heads, ffn, inputs, "Phi3", pad_token_id=0,
+                  original_max_position_embeddings=original, **keys)
+    return case | {"family": "phi3"}
+
+
 def _llama(release, shape, heads, ffn, inputs, family="Llama", model=None, rope=None, theta=10000.0, explicit=True,
            dtype="float32", edits=(), positions=32, **keys):
     layers, count, groups, head_dim, width, hidden = shape
@@ -229,6 +254,45 @@ CASES = {
                     theta=1000000.0),
     "qwen3-5": _llama(5, (2, 8, 4, 12, 37, 40), [[0, 1, 6, 7], [2, 3]], [10, 16], (3, 9, "right"), "Qwen3",
                       dtype="float16", theta=1000000.0, tie_word_embeddings=True),
+
+    # Gemma: norms that add one, scaled embeddings; from 2 on four norms per layer, caps, windows, a scale of its own.
+    "gemma": _gemma(4, "", (2, 4, 1, 12, 37, 28), [[1], [3]], [9, 20], (3, 11, "right")),
+    "gemma-5": _gemma(5, "", (2, 4, 4, 12, 41, 36), [[0, 2], [1, 3]], [17, 4], (2, 9, "left"), dtype="bfloat16",
+                      hidden_act="gelu"),
+    "gemma2": _gemma(4, "2", (3, 4, 2, 12, 37, 32), [[0, 1], [2, 3], [0, 1]], [12, 7, 20], (2, 13, "right"),
+                     sliding_window=4, query_pre_attn_scalar=10, attn_logit_softcapping=1.5,
+                     final_logit_softcapping=2.0, edits=["config_drop:layer_types"]),
+    "gemma2-5": _gemma(5, "2", (2, 4, 2, 8, 41, 24), [[0, 2], [1, 3]], [5, 30], (2, 12, "left"), sliding_window=5,
+                       query_pre_attn_scalar=12, attn_logit_softcapping=2.0, final_logit_softcapping=None,
+                       layer_types=["full_attention", "sliding_attention"]),
+    "gemma3": _gemma(4, "3", (4, 4, 2, 12, 37, 32), [[2, 3], [0, 1], [2, 3], []], [4, 19, 25, 1],
+                     (2, 14, "right"), theta=1000000.0, sliding_window=5, query_pre_attn_scalar=10,
+                     sliding_window_pattern=3, edits=["config_drop:layer_types"],
+                     rope_scaling=dict(rope_type="linear", factor=8.0)),
+    "gemma3-5": _gemma(5, "3", (2, 4, 2, 12, 41, 32), [[1, 2], [0, 3]], [11, 8], (2, 12, "left"), sliding_window=4,
+                       query_pre_attn_scalar=14, layer_types=["sliding_attention", "full_attention"],
+                       rope_parameters=dict(full_attention=dict(rope_type="linear", factor=4.0, rope_theta=500000.0),
+                                            sliding_attention=dict(rope_type="default", rope_theta=20000.0))),
+
+    # Phi-3: fused matrices, part of each head unturned, angles for short and long texts.
+    "phi3": _phi3(4, (2, 4, 2, 8, 37, 32), [[0, 1], [2, 3]], [16, 9], (2, 11, "right"), explicit=False,
+                  partial_rotary_factor=0.75, sliding_window=6, tie_word_embeddings=True),
+    "phi3-5": _phi3(5, (2, 6, 3, 8, 41, 36), [[0, 2, 4], [1, 3, 5]], [3, 28], (3, 10, "left"), dtype="bfloat16",
+                    rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)),
+    "phi3-longrope": _phi3(4, (2, 4, 4, 8, 37, 32), [[1], [0, 2]], [12, 21], (2, 13, "right"), explicit=False,
+                           long_rope=([1.0, 1.25, 1.5, 2.0], [1.5, 3.0, 7.0, 12.0], 10), positions=40),
+    "phi3-longrope-5": _phi3(5, (2, 4, 2, 8, 29, 32), [[2, 3], [0, 1]], [7, 14], (2, 9, "right"), explicit=False,
+                             long_rope=([1.0, 1.125, 1.75], [2.0, 3.0, 8.0], 16), positions=64,
+                             angles=dict(partial_rotary_factor=0.75)),
+
+    # StableLM: layer norms, a quarter of each head turned, biases; one norm for both halves, norms of each head.
+    "stablelm": _llama(4, (2, 4, 2, 8, 37, 32), [[0, 1], [2, 3]], [14, 22], (2, 10, "right"), "StableLm",
+                       explicit=False, use_qkv_bias=True),
+    "stablelm-5": _llama(5, (2, 3, 3, 8, 41, 24), [[1], [0, 2]], [8, 25], (3, 9, "left"), "StableLm", explicit=False,
+                         use_parallel_residual=True, rope_parameters=dict(
+                             rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5)),
+    "stablelm-head-norms-5": _llama(5, (2, 4, 2, 8, 37, 32), [[0, 1], [1, 2]], [6, 30], (2, 12, "left"), "StableLm",
+                                    explicit=False, use_parallel_residual=True, qk_layernorm=True),
 }
 
 # The shipped demonstration: a masked encoder whose result is visibly smaller.

@@ -12,6 +12,7 @@ ATTENTION = {  # per family: query, key, value, output projection
              "encoder.layer.{n}.attention.self.value", "encoder.layer.{n}.attention.output.dense"),
     "distilbert": tuple("transformer.layer.{n}.attention." + p for p in ("q_lin", "k_lin", "v_lin", "out_lin")),
     "llama": tuple("layers.{n}.self_attn." + p for p in ("q_proj", "k_proj", "v_proj", "o_proj")),
+    "phi3": ("layers.{n}.self_attn.qkv_proj",) * 3 + ("layers.{n}.self_attn.o_proj",),  # three blocks of rows
 }
 FUSED = {  # per family: one matrix for queries, keys and values, and the output projection
     "gpt_neox": ("layers.{n}.attention.query_key_value", "layers.{n}.attention.dense"),
@@ -28,6 +29,7 @@ FEED_FORWARD = {  # per family: matrices read before the activation (gate first)
     "falcon": (("h.{n}.mlp.dense_h_to_4h",), "h.{n}.mlp.dense_4h_to_h"),
     "falcon_multi_query": (("h.{n}.mlp.dense_h_to_4h",), "h.{n}.mlp.dense_4h_to_h"),
     "llama": (("layers.{n}.mlp.gate_proj", "layers.{n}.mlp.up_proj"), "layers.{n}.mlp.down_proj"),
+    "phi3": (("layers.{n}.mlp.gate_up_proj",) * 2, "layers.{n}.mlp.down_proj"),  # two blocks of rows
 }
 
 
@@ -50,7 +52,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Slice:
-    """Positions `indices` of `axis` of tensor `name`. Role: query, key, value, first, gate, up, or consumer."""
+    """Positions `indices` of `axis` of tensor `name`. Role: query, key, value, norm, first, gate, up, or consumer."""
 
     name: str
     axis: int
@@ -104,6 +106,7 @@ class Layout:
             return out + self.group(layer, head) if g.ratio == 1 else out
         query, _, _, output = (name.format(n=layer) for name in ATTENTION[g.family])
         out = self._slices(query, 0, span, "query") + self._slices(output, 1, span, "consumer")
+        out += self._own_norm(layer, "q", head)
         return out + self.group(layer, head) if g.ratio == 1 else out
 
     def _t5(self, layer):
@@ -142,7 +145,14 @@ class Layout:
             return (self._slices(fused, 0, self._rows(start + place), "key")
                     + self._slices(fused, 0, self._rows(start + place + 1), "value"))
         _, key, value, _ = (name.format(n=layer) for name in ATTENTION[g.family])
-        return self._slices(key, 0, span, "key") + self._slices(value, 0, span, "value")
+        starts = (g.heads * g.head_dim, (g.heads + g.key_value_heads) * g.head_dim) if g.family == "phi3" else (0, 0)
+        return (self._slices(key, 0, [starts[0] + i for i in span], "key")
+                + self._slices(value, 0, [starts[1] + i for i in span], "value") + self._own_norm(layer, "k", group))
+
+    def _own_norm(self, layer, letter, head):
+        """The norm that a head has for itself, which goes with it whole, where there is one."""
+        name = self.find(f"layers.{layer}.self_attn.{letter}_layernorm.norms.{head}.weight")
+        return [Slice(name, 0, tuple(range(self.geometry.head_dim)), "norm")] if name else []
 
     def neuron(self, layer, neuron):
         """Neuron `neuron`: its row in each first matrix (and bias), its column in the consumer."""
@@ -154,8 +164,9 @@ class Layout:
             firsts, consumer = FEED_FORWARD[self.geometry.family]
         roles = ("gate", "up") if len(firsts) == 2 else ("first",)
         out = []
-        for module, role in zip(firsts, roles):
-            out += self._slices(module.format(n=layer), 0, [neuron], role)
+        for block, (module, role) in enumerate(zip(firsts, roles)):
+            row = neuron + (block * self.geometry.ffn if self.geometry.family == "phi3" else 0)
+            out += self._slices(module.format(n=layer), 0, [row], role)
         return out + self._slices(consumer.format(n=layer), 1, [neuron], "consumer")
 
 

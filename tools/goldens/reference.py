@@ -26,7 +26,8 @@ def load(directory, model_class):
 
 def _rms_norm(self, x):
     epsilon = getattr(self, "variance_epsilon", None) or self.eps
-    return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon))
+    factors = self.weight + 1 if type(self).__name__.startswith("Gemma") else self.weight
+    return factors * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon))
 
 
 class _Float64Softmax:

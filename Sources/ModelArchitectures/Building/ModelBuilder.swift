@@ -90,26 +90,47 @@ struct ModelBuilder {
   /// Whether a parameter is stored.
   func has(_ name: String) -> Bool { tensors.contains(name) }
 
-  /// A parameter as stored, in single precision.
-  mutating func parameter(_ name: String, _ shape: [Int]) throws(FormatError) -> ValueID {
-    try bind(name, shape, transposed: false)
+  /// A parameter as stored, in single precision, with a number added to every element.
+  mutating func parameter(_ name: String, _ shape: [Int], plus addend: Float = 0) throws(FormatError) -> ValueID {
+    try bind(name, shape, transposed: false, plus: addend)
+  }
+
+  /// Vectors `[width]`, as an initializer `[number of names, width]`.
+  mutating func stackedParameter(_ names: [String], width: Int) throws(FormatError) -> ValueID {
+    var positions: [Int] = []
+    for name in names { positions.append(try tensors.take(name, [width])) }
+    let rows = positions.map { tensors.tensors[$0].weight.cast(to: .f32).reshaped([1, width]) }
+    guard let first = positions.first else { preconditionFailure("a stack has a row") }
+    let name = "\(tensors.tensors[first].name) (stacked)"
+    let value = graph.initializer(name, .concatenated(rows, axis: 0))
+    for (row, position) in positions.enumerated() {
+      let tensor = tensors.tensors[position]
+      bindings.append(
+        TensorBinding(
+          tensor: tensor.name, value: value, initializer: name, isTransposed: false, storedType: tensor.weight.type,
+          storedShape: tensor.weight.shape, row: row, position: position))
+    }
+    return value
   }
 
   /// A matrix stored `[outputs, inputs]`, as an initializer `[inputs, outputs]`.
   mutating func transposedMatrix(_ name: String, outputs: Int, inputs: Int) throws(FormatError) -> ValueID {
-    try bind(name, [outputs, inputs], transposed: true)
+    try bind(name, [outputs, inputs], transposed: true, plus: 0)
   }
 
-  private mutating func bind(_ name: String, _ shape: [Int], transposed: Bool) throws(FormatError) -> ValueID {
+  private mutating func bind(
+    _ name: String, _ shape: [Int], transposed: Bool, plus addend: Float
+  ) throws(FormatError) -> ValueID {
     let position = try tensors.take(name, shape)
     let tensor = tensors.tensors[position]
-    let single = tensor.weight.cast(to: .f32)
+    var single = tensor.weight.cast(to: .f32)
+    if addend != 0 { single = single.adding(.constant(addend, rank: shape.count)) }
     let value = graph.initializer(tensor.name, transposed ? single.transposed() : single)
     bindingOfParameter[name] = bindings.count
     bindings.append(
       TensorBinding(
         tensor: tensor.name, value: value, initializer: tensor.name, isTransposed: transposed,
-        storedType: tensor.weight.type, storedShape: tensor.weight.shape, position: position))
+        storedType: tensor.weight.type, storedShape: tensor.weight.shape, addend: addend, position: position))
     return value
   }
 
@@ -171,6 +192,11 @@ struct ModelBuilder {
 }
 
 extension Weight {
+  /// One number with as many axes of extent 1 as it is to be broadcast over.
+  static func constant(_ value: Float, rank: Int) -> Weight {
+    .floats([value], shape: Shape(Array(repeating: 1, count: rank)))
+  }
+
   /// Whether two weights of one type and shape hold the same bytes; stops reading at the first difference.
   func hasSameBytes(as other: Weight) throws(FormatError) -> Bool {
     if structuralIdentity == other.structuralIdentity { return true }

@@ -9,6 +9,12 @@ public enum ArchitectureRegistry {
   /// The values of `model_type` that are known, in alphabetical order.
   public static var modelTypes: [String] { all.map(\.modelType).sorted() }
 
+  /// A tensor's name without the prefix that some family's files put before the base model's tensors.
+  public static func withoutBasePrefix(_ name: String) -> String {
+    let prefix = all.lazy.map(\.basePrefix).first { !$0.isEmpty && name.hasPrefix($0) } ?? ""
+    return String(name.dropFirst(prefix.count))
+  }
+
   /// The architecture that a configuration names.
   ///
   /// - Throws: `unknownArchitecture` with the known ones.

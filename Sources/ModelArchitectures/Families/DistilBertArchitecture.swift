@@ -12,6 +12,7 @@ struct DistilBertArchitecture: Architecture {
   let modelType = "distilbert"
   let classPrefix = "DistilBert"
   let basePrefix = "distilbert."
+  let layerStacks = [LayerStack(prefix: "transformer.layer.", countKey: "n_layers", defaultCount: 6)]
   let tasks: [ModelTask] = [
     .base, .maskedLanguageModel, .sequenceClassification, .tokenClassification, .questionAnswering,
   ]

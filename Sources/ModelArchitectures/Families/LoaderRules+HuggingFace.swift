@@ -90,11 +90,18 @@ extension ConfigurationReader {
   ///
   /// 4.x knows no `rope_parameters`: it would take the angles of `rope_theta`, or its default.
   var olderReaderMisses: String? {
-    guard has("rope_parameters"), let asked = try? RotaryConfiguration(self) else { return nil }
+    olderReaderMisses { config throws(FormatError) in try RotaryConfiguration(config) }
+  }
+
+  /// The same for a class that reads its angles in a way of its own.
+  func olderReaderMisses<Angles: Equatable>(
+    _ angles: (ConfigurationReader) throws(FormatError) -> Angles
+  ) -> String? {
+    guard has("rope_parameters"), let asked = try? angles(self) else { return nil }
     var members = object
     members.remove("rope_parameters")
-    guard let reader = try? ConfigurationReader(.object(members), file: file),
-      let seen = try? RotaryConfiguration(reader), seen != asked
+    guard let reader = try? ConfigurationReader(.object(members), file: file), let seen = try? angles(reader),
+      seen != asked
     else { return nil }
     return "transformers 4 ignores rope_parameters and would use other angles; it needs rope_theta and rope_scaling"
   }

@@ -17,7 +17,7 @@ extension Weight {
     return size
   }
 
-  private func evaluate(_ box: Box, into target: BoxTarget, _ arena: ScratchArena) throws(FormatError) {
+  func evaluate(_ box: Box, into target: BoxTarget, _ arena: ScratchArena) throws(FormatError) {
     if box.extents.contains(0) { return }
     switch expression {
     case .stored(let tensor, let kept):
@@ -66,6 +66,10 @@ extension Weight {
     case .sum(let operand, let term):
       try operand.evaluate(box, into: target, arena)
       try combine(with: term, isProduct: false, box, target, arena)
+    case .dequantized(let operand, let format):
+      try dequantize(operand, format, box, into: target, arena)
+    case .quantized(let operand, let format):
+      try quantize(operand, format, box, into: target, arena)
     }
   }
 

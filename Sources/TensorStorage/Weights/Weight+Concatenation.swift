@@ -35,6 +35,11 @@ extension Weight {
     {
       return concatenated(flat.map { $0.castOperand(of: operand.type) }, axis: axis).cast(to: first.type)
     }
+    if case .dequantized(_, let format) = lead.expression,
+      let packed = joined(flat.map { $0.packedBlocks(format) }, axis: axis)
+    {
+      return packed.dequantized(from: format)
+    }
     var merged: [Weight] = []
     for part in flat {
       if let joined = merged.last?.joined(with: part, axis: axis) {
