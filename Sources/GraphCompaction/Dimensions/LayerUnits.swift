@@ -42,6 +42,9 @@ public struct LayerUnits: Sendable {
   /// The feed-forward neurons; nil where none can be removed.
   public var neurons: Dimension?
 
+  /// Whether this is a further block of a layer that is listed before, as a decoder's cross attention is; it may have no neurons at all.
+  public var isFurtherBlock = false
+
   /// Every dimension of the layer.
   public var dimensions: [Dimension] { (heads?.dimensions ?? []) + [neurons].compactMap { $0 } }
 }
