@@ -16,6 +16,13 @@ struct T5Architecture: Architecture {
   let modelType = "t5"
   let classPrefix = "T5"
   let basePrefix = ""
+  let layerStacks = [
+    LayerStack(
+      prefix: "encoder.block.", countKey: "num_layers", defaultCount: 6, sharedSuffixes: ["relative_attention_bias.weight"]),
+    LayerStack(
+      prefix: "decoder.block.", countKey: "num_decoder_layers", fallbackKey: "num_layers", defaultCount: 6,
+      sharedSuffixes: ["relative_attention_bias.weight"]),
+  ]
   let tasks: [ModelTask] = [.base, .conditionalGeneration, .encoder]
 
   func task(shownBy isStored: (String) -> Bool) -> ModelTask {
