@@ -29,6 +29,13 @@ extension DimensionMap {
         }
       }
     }
+    for index in layers.indices {
+      if let heads = layers[index].heads {
+        let found = unitBlocks(of: .heads(heads))
+        layers[index].heads?.blocks = found
+      }
+      layers[index].neuronBlocks = layers[index].neurons.flatMap { unitBlocks(of: .single($0)) }
+    }
     let assigned = Set(layers.flatMap(\.dimensions).map(\.id))
     let free = dimensions.filter { !assigned.contains($0.id) && ($0.kind.isOfferedByDefault || options.offersSizes) }
     if options.offersOthers { offer(free) } else { unassigned = free.filter(\.kind.isOfferedByDefault) }
@@ -45,7 +52,7 @@ extension DimensionMap {
         name = "\(base) \(dimension.kind.rawValue) \(number)"
         number += 1
       }
-      others.append(OtherUnits(name: name, dimension: dimension))
+      others.append(OtherUnits(name: name, dimension: dimension, blocks: unitBlocks(of: .single(dimension))))
     }
   }
 

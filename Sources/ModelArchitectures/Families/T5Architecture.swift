@@ -18,11 +18,10 @@ struct T5Architecture: Architecture {
   let basePrefix = ""
   let layerStacks = [
     LayerStack(
-      prefix: "encoder.block.", countKey: "num_layers", defaultCount: 6,
-      sharedSuffixes: ["SelfAttention.relative_attention_bias.weight"]),
+      prefix: "encoder.block.", countKey: "num_layers", defaultCount: 6, sharedSuffixes: ["relative_attention_bias.weight"]),
     LayerStack(
       prefix: "decoder.block.", countKey: "num_decoder_layers", fallbackKey: "num_layers", defaultCount: 6,
-      sharedSuffixes: ["SelfAttention.relative_attention_bias.weight"]),
+      sharedSuffixes: ["relative_attention_bias.weight"]),
   ]
   let tasks: [ModelTask] = [.base, .conditionalGeneration, .encoder]
 

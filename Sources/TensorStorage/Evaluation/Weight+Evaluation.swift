@@ -70,6 +70,9 @@ extension Weight {
       try dequantize(operand, format, box, into: target, arena)
     case .quantized(let operand, let format):
       try quantize(operand, format, box, into: target, arena)
+    case .byteSwapped(let operand):
+      try operand.evaluate(box, into: target, arena)
+      swapBytes(box, target)
     }
   }
 

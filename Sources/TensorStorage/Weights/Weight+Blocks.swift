@@ -34,7 +34,7 @@ extension Weight {
       operand.blockFormat
     case .concatenation(let parts, _):
       Set(parts.map(\.blockFormat)).count == 1 ? parts.first?.blockFormat ?? nil : nil
-    case .stored, .literal, .zeros, .cast, .product, .sum, .quantized: nil
+    case .stored, .literal, .zeros, .cast, .product, .sum, .quantized, .byteSwapped: nil
     }
   }
 
@@ -46,7 +46,7 @@ extension Weight {
     case .keep(let operand, let kept, _): kept == axis ? 1 : operand.blockGranularity(axis: axis)
     case .zeroing(let operand, _, _): operand.blockGranularity(axis: axis)
     case .concatenation(let parts, _): parts.map { $0.blockGranularity(axis: axis) }.max() ?? 1
-    case .stored, .literal, .zeros, .cast, .product, .sum, .quantized, .reshape: 1
+    case .stored, .literal, .zeros, .cast, .product, .sum, .quantized, .byteSwapped, .reshape: 1
     }
   }
 
@@ -55,7 +55,7 @@ extension Weight {
     switch expression {
     case .quantized: true
     case .keep(let operand, _, _), .zeroing(let operand, _, _), .transpose(let operand, _), .reshape(let operand),
-      .cast(let operand), .dequantized(let operand, _):
+      .cast(let operand), .dequantized(let operand, _), .byteSwapped(let operand):
       operand.requantizes
     case .concatenation(let parts, _): parts.contains(where: \.requantizes)
     case .product(let a, let b), .sum(let a, let b): a.requantizes || b.requantizes

@@ -58,6 +58,8 @@ extension Weight {
         return operand.keeping(blocks, axis: axis).dequantized(from: format)
       }
       return Weight(type: type, shape: result, .keep(self, axis: axis, IndexSelection(indices)))
+    case .byteSwapped(let operand):
+      return operand.keeping(indices, axis: axis).byteSwapped()
     case .quantized(let operand, let format):
       if axis < shape.rank - 2 { return operand.keeping(indices, axis: axis).quantized(to: format) }
       return Weight(type: type, shape: result, .keep(self, axis: axis, IndexSelection(indices)))
@@ -98,6 +100,8 @@ extension Weight {
       if let blocks = Self.wholeBlocks(ascending, format) {
         return operand.zeroing(blocks, axis: axis).dequantized(from: format)
       }
+    case .byteSwapped(let operand):
+      return operand.zeroing(ascending, axis: axis).byteSwapped()
     case .stored, .literal, .keep, .concatenation, .cast, .product, .sum, .quantized:
       break
     }

@@ -10,6 +10,7 @@ import PollardBase
 ///     zeroed positions              inside casts
 ///     kept indices                  innermost; lists for the same axis compose
 ///     unpacked blocks               around kept rows and whole blocks of bytes
+///     swapped bytes                 around kept indices and zeroed positions
 ///     stored bytes, literals, zeros leaves
 ///
 /// A matrix imported as `stored.transposed().cast(to: .f32)`, cut along both axes, and exported by casting and transposing
@@ -52,6 +53,8 @@ public struct Weight: Sendable, Hashable {
     case dequantized(Weight, BlockFormat)
     /// Numbers packed into blocks along the last axis.
     case quantized(Weight, BlockFormat)
+    /// The bytes of each element in the opposite order.
+    case byteSwapped(Weight)
   }
 
   init(type: ElementType, shape: Shape, _ expression: Expression) {
