@@ -52,6 +52,9 @@ GROUPS = "kv_group_mask"
 # logits and torch's (llama.cpp leaves out the scale of T5's tied embedding).
 FIXTURES = {
     "llama": dict(model="LlamaForCausalLM", config=LLAMA | WIDE, vocabulary=spm(), mixes=MIXES + MORE, masks=GROUPS),
+    "tiny": dict(model="LlamaForCausalLM", vocabulary=spm(352), dtype="float16", mixes=["q4_0"], masks=GROUPS,
+                 config=LLAMA | dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                                     num_key_value_heads=2, max_position_embeddings=64)),
     "llama-padded": dict(model="LlamaForCausalLM", config=LLAMA | SLIM | dict(vocab_size=400), dtype="float16",
                          vocabulary=spm(added=("<|user|>", "<|assistant|>", "<extra>"),
                                         chat_template="{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}")),
@@ -297,7 +300,7 @@ def build(root, name):
     cls = getattr(transformers, fixture["model"])
     settings = dict(fixture["config"])
     if "vocab_size" not in settings:
-        settings["vocab_size"] = size or 384
+        settings["vocab_size"] = size
     if os.path.exists(os.path.join(dense, "tokenizer.json")):  # the special tokens' ids, where they are
         tokenizer = json.load(open(os.path.join(dense, "tokenizer_config.json")))
         ids = {entry["content"]: int(i) for i, entry in tokenizer["added_tokens_decoder"].items()}

@@ -25,7 +25,7 @@ extension DimensionMap {
           layers.append(
             LayerUnits(
               index: layers.count, stack: name, number: number, heads: blocks?.heads.dropFirst(rank).first,
-              neurons: blocks?.neurons.dropFirst(rank).first))
+              neurons: blocks?.neurons.dropFirst(rank).first, isFurtherBlock: rank > 0))
         }
       }
     }

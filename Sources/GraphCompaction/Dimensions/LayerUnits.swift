@@ -46,6 +46,9 @@ public struct LayerUnits: Sendable {
   /// The neurons that stay or go together because of packed weights; nil where each can go by itself.
   public var neuronBlocks: UnitBlocks?
 
+  /// Whether this is a further block of a layer that is listed before, as a decoder's cross attention is; it may have no neurons at all.
+  public var isFurtherBlock = false
+
   /// Every dimension of the layer.
   public var dimensions: [Dimension] { (heads?.dimensions ?? []) + [neurons].compactMap { $0 } }
 }

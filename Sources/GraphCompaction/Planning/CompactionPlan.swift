@@ -113,7 +113,9 @@ public struct CompactionPlan: Sendable, Hashable {
     dimensions = try Self.plans(map.others, others, allowsPadding: request.allowsPadding, blocks)
     switch request.shape {
     case .ragged: layers = try selection.plans(heads: .perLayer, feedForward: .perLayer)
-    case .uniform: layers = try selection.plans(heads: .uniform, feedForward: .uniform)
+    case .uniform:
+      let isAlike = rules.rows.contains { $0.heads == .uniformAlike }
+      layers = try selection.plans(heads: isAlike ? .uniformAlike : .uniform, feedForward: .uniform)
     case .auto: (layers, target) = try Self.best(rows, selection, map)
     }
     if request.shape != .auto {

@@ -63,7 +63,9 @@ struct LayerSelection {
     let headPlans = try selectHeads(heads)
     let neuronPlans = try selectNeurons(feedForward)
     return layers.indices.map {
-      LayerPlan(index: layers[$0].index, heads: headPlans[$0], neurons: neuronPlans[$0])
+      LayerPlan(
+        index: layers[$0].index, heads: headPlans[$0], neurons: neuronPlans[$0], stack: layers[$0].stack,
+        isFurtherBlock: layers[$0].isFurtherBlock)
     }
   }
 
@@ -76,7 +78,9 @@ struct LayerSelection {
   }
 
   private func selectHeads(_ capability: CountCapability) throws(CompactionError) -> [HeadPlan?] {
-    let natural = layers.indices.map { index in layers[index].heads.map { naturalChoice($0, leavingHeads[index]) } }
+    let natural = layers.indices.map { index in
+      layers[index].heads.map { naturalChoice($0, removable(index, capability)) }
+    }
     let target = try headTarget(capability, natural)
     var result: [HeadPlan?] = []
     for (index, layer) in layers.enumerated() {
@@ -89,6 +93,14 @@ struct LayerSelection {
       result.append(try fill(choice, heads, candidates[index], groups: counts.groups, queries: counts.queries, index))
     }
     return result
+  }
+
+  /// The heads that may go from a layer; where layers of a stack must be alike, those that go from all of them.
+  private func removable(_ index: Int, _ capability: CountCapability) -> [Int: RemovedUnit] {
+    let own = leavingHeads[index]
+    guard capability == .uniformAlike, !layers[index].isFurtherBlock else { return own }
+    let others = layers.indices.filter { layers[$0].stack == layers[index].stack }
+    return own.filter { head in others.allSatisfy { leavingHeads[$0][head.key] != nil } }
   }
 
   /// What a layer would keep on its own, without fill inside groups; at least one head.
@@ -233,13 +245,14 @@ struct LayerSelection {
   private func neuronTarget(_ capability: CountCapability, _ needed: [Int]) throws(CompactionError) -> Int? {
     if capability == .perLayer { return nil }
     let present = layers.compactMap { $0.neurons?.size }
+    let expected = layers.count { $0.neurons != nil || !$0.isFurtherBlock }
     guard let whole = present.first else { return nil }
     guard present.allSatisfy({ $0 == whole }) else {
       throw CompactionError(
         .layersDiffer, subject: .option("ffn"), expected: "one count in all layers",
         found: present.map(String.init).joined(separator: ", "), remedy: "ask for --shape ragged")
     }
-    if capability == .fixed || present.count < layers.count { return whole }
+    if capability == .fixed || present.count < expected { return whole }
     let runs = Set(layers.compactMap { $0.neuronBlocks?.count }).sorted()
     let count = rounded(needed.max() ?? whole, of: whole, runs)
     guard case .uniformDividing(let total) = capability else { return count }

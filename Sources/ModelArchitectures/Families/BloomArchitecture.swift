@@ -13,6 +13,9 @@ struct BloomArchitecture: Architecture {
   let modelType = "bloom"
   let classPrefix = "Bloom"
   let basePrefix = "transformer."
+  let layerStacks = [
+    LayerStack(prefix: "h.", countKey: "n_layer", preferredKey: "num_hidden_layers", defaultCount: 2)
+  ]
   let tasks: [ModelTask] = [.base, .causalLanguageModel]
 
   func task(shownBy isStored: (String) -> Bool) -> ModelTask {

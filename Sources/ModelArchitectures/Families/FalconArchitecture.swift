@@ -16,6 +16,7 @@ struct FalconArchitecture: Architecture {
   let modelType = "falcon"
   let classPrefix = "Falcon"
   let basePrefix = "transformer."
+  let layerStacks = [LayerStack(prefix: "h.", countKey: "num_hidden_layers", defaultCount: 32)]
   let sharesKeyValueHeads = true
   let tasks: [ModelTask] = [.base, .causalLanguageModel]
 

@@ -14,6 +14,7 @@ struct GPTNeoXArchitecture: Architecture {
   let modelType = "gpt_neox"
   let classPrefix = "GPTNeoX"
   let basePrefix = "gpt_neox."
+  let layerStacks = [LayerStack(prefix: "layers.", countKey: "num_hidden_layers", defaultCount: 44)]
   let tasks: [ModelTask] = [.base, .causalLanguageModel]
 
   func task(shownBy isStored: (String) -> Bool) -> ModelTask {

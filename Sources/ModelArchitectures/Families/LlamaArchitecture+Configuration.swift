@@ -6,6 +6,13 @@ extension LlamaArchitecture {
     [LayerStack(prefix: "layers.", countKey: "num_hidden_layers", defaultCount: layers)]
   }
 
+  func explicitLayerTypes(_ config: ConfigurationReader) throws(FormatError) -> [String]? {
+    guard case .allButLastOf = window, !config.has("layer_types") else { return nil }
+    return try windows(config, layers: config.count("num_hidden_layers", default: layers)).map {
+      $0 == nil ? "full_attention" : "sliding_attention"
+    }
+  }
+
   func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue {
     let config = try ConfigurationReader(change.config, file: change.file)
     let sizes = try sizes(config)

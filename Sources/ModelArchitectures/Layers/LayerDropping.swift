@@ -28,7 +28,7 @@ public struct LayerDropping: Sendable {
       guard !kept.isEmpty else {
         throw Self.failure(reader, expected: "at least one layer to stay", found: "none of \(count)")
       }
-      if kept.count < count { editor.set(stack.countKey, kept.count) }
+      if kept.count < count { editor.set(stack.key(in: reader), kept.count) }
       renumbered.append((stack, Dictionary(uniqueKeysWithValues: zip(kept, kept.indices))))
       if architecture.layerStacks.count == 1 { try Self.shorten(&editor, reader, architecture, kept, of: count) }
       total += count
@@ -49,7 +49,7 @@ public struct LayerDropping: Sendable {
   }
 
   private static func count(_ stack: LayerStack, _ config: ConfigurationReader) throws(FormatError) -> Int {
-    try config.count(stack.countKey, default: stack.defaultCount)
+    try config.count(stack.key(in: config), default: stack.defaultCount)
   }
 
   private static func failure(_ config: ConfigurationReader, expected: String, found: String) -> FormatError {

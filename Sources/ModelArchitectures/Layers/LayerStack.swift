@@ -6,10 +6,17 @@ struct LayerStack: Sendable, Hashable {
   var prefix: String
   /// The configuration's key for the number of layers.
   var countKey: String
+  /// A key that takes the other one's place where the configuration has it.
+  var preferredKey: String? = nil
   /// The number of layers where the key is absent.
   var defaultCount: Int
   /// Ends of tensor names that only layer 0 has and that serve the whole stack.
   var sharedSuffixes: [String] = []
+
+  /// The key that a configuration tells the number of layers by.
+  func key(in config: ConfigurationReader) -> String {
+    preferredKey.flatMap { config.has($0) ? $0 : nil } ?? countKey
+  }
 }
 
 extension Architecture {

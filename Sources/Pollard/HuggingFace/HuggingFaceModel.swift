@@ -103,7 +103,7 @@ package struct HuggingFaceModel: StoredModel {
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
     var parameters = parameterCount
     for binding in imported.bindings {
-      if let after = sizes[binding.tensor] { parameters += after - binding.storedShape.elementCount }
+      parameters += (sizes[binding.tensor] ?? 0) - binding.storedShape.elementCount
     }
     return ReducedModel(
       tensors: exported.tensors.map { ($0.name, $0.weight) }, parameterCount: parameters, configuration: exported.config
