@@ -1,5 +1,7 @@
 import GraphCompaction
+import GraphExecution
 import ModelGraph
+import ModelVerification
 import PollardBase
 import TensorStorage
 import Testing
@@ -315,5 +317,32 @@ struct BlockTests {
       }
     }
     #expect(silenced > 0, "the test is about something")
+  }
+
+  @Test("The masked original and the smaller graph give the same bits in single precision", arguments: bases)
+  func bits(_ architecture: Architecture) throws {
+    let fixture = architecture.make()
+    let map = try DimensionMap(try fixture.graph())
+    let ratio = fixture.heads / fixture.groups
+    // Half of the groups and most neurons go, some of them out of blocks that stay.
+    let heads = (0..<fixture.heads).map { Float($0 / ratio % 5 < 2 ? 1 : 0) }
+    let mask = UnitMask(heads: [heads, nil], ffn: [(0..<96).map { $0 < 40 || $0 % 3 > 0 && $0 > 80 ? 0 : 1 }, nil])
+    let plan = try CompactionPlan.make(map, mask: mask, roundTo: 32)
+    let (masked, small) = (try map.maskedGraph(mask), try plan.apply(to: map))
+    var values = plan.comparisonPoints(in: map).map {
+      ComparedValue(
+        name: $0.kind.rawValue, kind: .neurons, layer: $0.layer, reference: $0.value, other: $0.value, axis: $0.axis,
+        positions: $0.positions, otherPositions: $0.compactPositions, units: $0.units)
+    }
+    #expect(values.contains { $0.otherPositions != nil })
+    let (y, z) = (try #require(masked.outputs.first), try #require(small.outputs.first))
+    values.append(ComparedValue(name: "y", kind: .output, layer: nil, reference: y, other: z))
+    let inputs = fixture.inputs().mapValues { Tensor(floats: $0.data.map(Float.init), extents: $0.shape) }
+    let comparison = try RunComparison(reference: masked, other: small, values: values, inputs: inputs, pool: pool)
+    #expect(comparison.isBitIdentical, "\(comparison.firstDifference ?? "")")
+    #expect(comparison.comparesOutputs)
+    let plain = try RunComparison(
+      reference: map.graph, other: small, values: [values.removeLast()], inputs: inputs, pool: pool)
+    #expect(!plain.isBitIdentical, "the mask does something")
   }
 }
