@@ -39,7 +39,7 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Allow the same function under a more permissive model class.")
   var retarget = false
 
-  @Option(name: .customLong("drop-layers"), help: "Layers to drop.")
+  @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
 
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
@@ -58,7 +58,7 @@ struct CompactCommand: ParsableCommand {
 
   func run() throws {
     if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
-    if dropLayers != nil { throw UsageError(description: "compact --drop-layers does not work yet") }
+    let dropped = try layerNumbers(dropLayers)
     let format = try OutputFormat.choose(to, output: output, verb: "compact")
     guard let shape = ShapePolicy(rawValue: shape) else {
       throw UsageError(description: "--shape takes auto, ragged or uniform, not \(shape)")
@@ -73,7 +73,7 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model)
+    let model = try Model(at: model).dropping(layers: dropped)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)

@@ -31,9 +31,12 @@ struct ConvertCommand: ParsableCommand {
 
   func run() throws {
     let format = try OutputFormat.choose(to, output: output, verb: "convert")
-    let types: [String: ElementType] = ["f32": .f32, "f16": .f16, "bf16": .bf16]
-    if let type, types[type] == nil {
-      throw UsageError(description: "convert --type \(type) does not work yet; f32, f16 and bf16 do")
+    let weightType = try type.map { name in
+      guard let found = WeightType(name: name) else {
+        throw UsageError(
+          description: "--type takes \(WeightType.allCases.map(\.rawValue).joined(separator: ", ")), not \(name)")
+      }
+      return found
     }
     let shardSize = try maxShardSize.map { text in
       guard let size = ShardSize(text) else {
@@ -44,7 +47,7 @@ struct ConvertCommand: ParsableCommand {
     let model = try Model(at: model)
     let options = WriteOptions(format: format, opset: opset, maxShardSize: shardSize, replacing: force)
     let report = try model.convert(
-      to: output, type: type.flatMap { types[$0] }, options: options, pool: global.pool)
+      to: output, type: weightType, options: options, pool: global.pool)
     global.print(report)
   }
 }

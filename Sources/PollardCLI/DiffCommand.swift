@@ -1,9 +1,12 @@
 import ArgumentParser
+import Pollard
 
 /// `pollard diff`: two models side by side.
 struct DiffCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "diff", abstract: "Compare two models' structure, configuration and tensors (not working yet).")
+    commandName: "diff",
+    abstract: "Compare two models' structure, configuration, tensors and tokenizer, whatever their formats.",
+    discussion: "Reads headers only. Exits 0 when nothing differs, 1 when something does.")
 
   @Argument(help: "One model.")
   var first: String
@@ -13,5 +16,9 @@ struct DiffCommand: ParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
-  func run() throws { throw UsageError(description: "diff does not work yet; compare two runs of inspect --json") }
+  func run() throws {
+    let difference = try diff(first, second)
+    global.print(difference)
+    if !difference.isEmpty { throw NegativeAnswer() }
+  }
 }

@@ -15,6 +15,9 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .long, help: "The masks that declare units off.")
   var masks: String?
 
+  @Option(name: .customLong("drop-layers"), help: "Layers of the original that are meant to be gone, such as 3,7.")
+  var dropLayers: String?
+
   @Option(name: .long, help: "Inputs to run (safetensors); random tokens otherwise.")
   var inputs: String?
 
@@ -56,7 +59,9 @@ struct VerifyCommand: ParsableCommand {
     let options = VerificationOptions(
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance)
     let report = try verify(
-      original: original, compacted: compacted, masks: masks.map(MaskSource.file), options: options, pool: global.pool)
+      original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),
+      compacted: Model(at: compacted, allowingRagged: true), masks: masks.map(MaskSource.file), options: options,
+      pool: global.pool)
     if let junit { try report.writeJUnit(to: junit) }
     global.print(report)
     if !report.equal { throw NegativeAnswer() }

@@ -47,7 +47,7 @@ struct ExitCodeTests {
       "verify a b --precision f64", "mask a b --heads 1 --importance activation",
       "mask a b --heads 1 --importance ablation",
       "mask a b --heads 1 --inputs i", "convert a b --to gguf",
-      "convert a b --type q8_0", "diff a b",
+      "diff a b",
     ])
   func later(_ arguments: String) throws {
     let outcome = try Workplace().shell("\"$POLLARD\" " + arguments)

@@ -33,6 +33,7 @@ struct VariantTests {
       ("distilbert-masked-lm-5", "DistilBertForMaskedLM"),
       ("distilbert-sequence-classification", "DistilBertForSequenceClassification"),
       ("llama-base", "LlamaModel"), ("llama-grouped", "LlamaForCausalLM"), ("gpt2-plain", "GPT2Model"),
+      ("phi3-longrope", "Phi3ForCausalLM"), ("gemma3", "Gemma3TextModel"),
     ])
   func inferredClass(_ name: String, _ className: String) throws {
     #expect(try imported(name) { $0.removingKey("architectures") }.className == className)

@@ -18,6 +18,24 @@ struct NormalFormTests {
     #expect(weight.description == "keep(axis 0: 48 of 64) of F32[64, 32] at 1234")
   }
 
+  @Test("A literal term and its negative cancel, whatever is done between")
+  func oppositeTerms() {
+    let (one, minus) = (Weight.floats([1], shape: [1]), Weight.floats([-1], shape: [1]))
+    let vector = stored(.f32, [64])
+    #expect(vector.adding(one).adding(minus) == vector)
+    #expect(vector.adding(minus).adding(one) == vector)
+    #expect(
+      vector.adding(minus).keeping([3, 5], axis: 0).adding(one) == vector.keeping([3, 5], axis: 0))
+    let narrow = stored(.bf16, [64])
+    #expect(narrow.cast(to: .f32).adding(one).adding(minus).cast(to: .bf16) == narrow)
+    let ramp = Weight.floats((0..<64).map { Float($0) - 8 }, shape: [64])
+    let fall = Weight.floats((0..<64).map { 8 - Float($0) }, shape: [64])
+    // The zeros of the two have one sign: only what differs in all signs cancels.
+    #expect(vector.adding(ramp).adding(fall) != vector)
+    #expect(vector.adding(one).adding(one) != vector)
+    #expect(vector.adding(one).adding(.floats([-2], shape: [1])) != vector)
+  }
+
   @Test("Transposing twice gives the stored tensor")
   func transposesCancel() {
     #expect(stored().transposed().transposed() == stored())

@@ -16,7 +16,7 @@ from .files import read, write
 from .layout import Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", "inv_freq")
+BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "inv_freq")
 
 
 def generator(*names):
@@ -38,12 +38,13 @@ def randomise(model, seed):
         draw = generator(seed, name).standard_normal(parameter.shape)
         if parameter.dim() == 1:
             is_norm = name.endswith(".weight")
-            draw = 1.0 + 0.2 * draw if is_norm else 0.2 * draw
-        elif any(part in name for part in ("embed", "wte", "wpe")):
+            one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # Gemma's norms add it themselves
+            draw = one + 0.2 * draw if is_norm else 0.2 * draw
+        elif any(part in name for part in ("embed", "wte", "wpe", "shared")):
             draw = 0.7 * draw
         else:
             fan_in = parameter.shape[0] if "c_" in name else parameter.shape[1]
-            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "c_attn"))
+            sharp = any(part in name for part in ("query", "key", "q_lin", "k_lin", "q_proj", "k_proj", "qkv_proj", "c_attn"))
             draw = draw * (1.4 if sharp else 1.0) / numpy.sqrt(fan_in)
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(draw))
@@ -77,6 +78,13 @@ def edit_names(directory, case):
             for layer in range(case["shape"][0]):
                 tensors[f"h.{layer}.attn.bias"] = torch.tril(torch.ones(1, 1, length, length, dtype=torch.bool))
                 tensors[f"h.{layer}.attn.masked_bias"] = torch.tensor(-1e4)
+        elif kind == "attention_buffers":
+            length = case["keys"]["max_position_embeddings"]
+            for layer in range(case["shape"][0]):
+                name = f"gpt_neox.layers.{layer}.attention"
+                tensors[f"{name}.bias"] = torch.tril(torch.ones(1, 1, length, length, dtype=torch.bool))
+                tensors[f"{name}.masked_bias"] = torch.tensor(-1e9)
+                tensors[f"{name}.rotary_emb.inv_freq"] = torch.tensor([1.0])
         elif kind == "add_prefix":
             tensors = {argument + n: t for n, t in tensors.items()}
         elif kind == "drop_pooler":
@@ -168,7 +176,7 @@ def zero_in_place(case, tensors, masks):
         for neuron in removed(masks["ffn_mask"][layer]):
             turn += 1
             slices = layout.neuron(layer, neuron)
-            if g.family == "llama":
+            if any(s.role == "gate" for s in slices):
                 roles = ({"consumer"}, {"up"}, {"gate"}, {"gate", "up", "consumer"})[turn % 4]
             else:
                 roles = ({"consumer"}, {"first"}, {"first", "consumer"})[turn % 3]
@@ -199,6 +207,12 @@ def make_inputs(case, name):
     inputs = {"input_ids": ids, "attention_mask": mask}
     if keys.get("type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = (torch.arange(length)[None] >= length // 2).long().expand(batch, length).contiguous()
+    if case["family"] == "t5" and case["model"] != "T5EncoderModel":
+        inputs["decoder_input_ids"] = torch.from_numpy(random.integers(3, keys["vocab_size"], (batch, length - 2)))
+        seen = torch.ones(batch, length - 2, dtype=torch.int64)
+        if padding != "none":
+            seen[-1, -2:] = 0
+        inputs["decoder_attention_mask"] = seen
     return inputs
 
 
@@ -247,8 +261,8 @@ def ragged_slices(case, tensors, masks, constants=()):
         for head in sorted(gone):
             slices += layout.head(layer, head)
         neurons = removed(masks["ffn_mask"][layer])
-        wished_neurons = len(neurons)
-        if len(neurons) == g.ffn:
+        wished_neurons, width = len(neurons), layout.neurons(layer)
+        if neurons and len(neurons) == g.ffn:
             neurons = neurons[1:]
         for neuron in neurons:
             slices += layout.neuron(layer, neuron)
@@ -256,7 +270,7 @@ def ragged_slices(case, tensors, masks, constants=()):
             "index": layer,
             "heads": {"before": g.heads, "after": g.heads - len(gone), "padded": wished - len(gone)},
             "key_value_heads": {"before": g.key_value_heads, "after": sum(bool(kept) for kept in groups.values())},
-            "ffn": {"before": g.ffn, "after": g.ffn - len(neurons), "padded": wished_neurons - len(neurons)},
+            "ffn": {"before": width, "after": width - len(neurons), "padded": wished_neurons - len(neurons)},
         })
     return slices, counts
 
@@ -328,7 +342,7 @@ def save_masks(directory, masks):
 
 def save_run(directory, inputs, expected):
     """Stores inputs and outputs: hidden states in float32 to save room, everything else in float64."""
-    stored = {n: v.float() if n.startswith("hidden_states.") else v for n, v in expected.items()}
+    stored = {n: v.float() if "hidden_states." in n else v for n, v in expected.items()}
     save_file(inputs, os.path.join(directory, "inputs.safetensors"))
     save_file(stored, os.path.join(directory, "expected-masked.safetensors"))
 

@@ -43,6 +43,11 @@ def geometry_of(directory):
         return next((config[n] for n in names if config.get(n) is not None), default)
 
     hidden, heads = get("hidden_size", "dim", "n_embd"), get("num_attention_heads", "n_heads", "n_head")
+    groups = get("num_key_value_heads", default=heads)
+    if kind == "falcon" and config["new_decoder_architecture"]:
+        groups = get("num_kv_heads", default=heads)
+    elif kind == "falcon" and config["multi_query"]:
+        family, groups = "falcon_multi_query", 1
     return Geometry(family, get("num_hidden_layers", "n_layers", "n_layer"), heads,
-                    get("num_key_value_heads", default=heads), get("head_dim", default=hidden // heads),
-                    get("intermediate_size", "hidden_dim", "n_inner", default=4 * hidden), hidden)
+                    groups, get("head_dim", default=hidden // heads),
+                    get("intermediate_size", "hidden_dim", "n_inner", "ffn_hidden_size", default=4 * hidden), hidden)

@@ -180,6 +180,9 @@ func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tenso
   }
   let automatic = node.string("auto_pad") ?? "NOTSET"
   let stated = node.integers("output_shape")
+  guard stated?.allSatisfy({ (0..<1 << 40).contains($0) }) ?? true else {
+    throw context.failure(expected: "an output_shape of extents", found: "\(stated ?? [])")
+  }
   let isSame = automatic == "SAME_UPPER" || automatic == "SAME_LOWER"
   var output: [Int] = []
   for axis in 0..<rank {

@@ -74,8 +74,8 @@ func evaluateBlockQuantizedProduct(_ context: EvaluationContext) throws -> Tenso
       .unsupported, expected: "4 or 8 bits, no g_idx and no weight_prepacked", found: "\(bits) bits, or one of them")
   }
   let stored = try context.tensor(1)
-  guard depth > 0, columns > 0, block > 0, block % 8 == 0, stored.type == .u8,
-    stored.elementCount / columns >= depth * bits / 8, depth < 1 << 40, block < 1 << 31
+  guard depth > 0, columns > 0, block > 0, block % 8 == 0, stored.type == .u8, depth < 1 << 40,
+    block <= 1 << 16, stored.elementCount / columns >= depth * bits / 8
   else {
     throw context.failure(
       expected: "U8 blocks of \(block) for a matrix [\(columns), \(depth)]", found: "\(stored.type)\(stored.extents)")
@@ -144,7 +144,7 @@ func evaluateBlockQuantizedGather(_ context: EvaluationContext) throws -> Tensor
   let bits = node.integer("bits", default: 4)
   let block = node.integer("block_size", default: 128)
   let isPacked = data.declaredType == .u8 && bits == 4
-  guard bits == 4 || bits == 8, block > 0, data.rank > 0, scales.rank == data.rank else {
+  guard bits == 4 || bits == 8, (1..<1 << 31).contains(block), data.rank > 0, scales.rank == data.rank else {
     throw context.failure(.unsupported, expected: "codes of 4 or 8 bits in blocks", found: "\(bits) bits")
   }
   func unpacked(_ x: Tensor) throws -> Tensor {

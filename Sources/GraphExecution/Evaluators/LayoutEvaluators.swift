@@ -32,10 +32,11 @@ func evaluateReshape(_ context: EvaluationContext) throws -> Tensor {
   }
   var product = 1
   for extent in target where extent != -1 {
-    let (next, overflow) = product.multipliedReportingOverflow(by: extent)
+    let (next, overflow) = product.multipliedReportingOverflow(by: max(1, extent))
     guard !overflow else { throw context.failure(expected: "\(total) elements", found: "\(wanted)") }
     product = next
   }
+  if target.contains(0) { product = 0 }
   if let axis = open.first {
     // Copied extents cancel, so that an empty batch does not hide the extent that is left open.
     let copied = Set(wanted.indices.filter { wanted[$0] == 0 && target[$0] != wanted[$0] || target[$0] == 0 })

@@ -72,10 +72,10 @@ struct SlidingWindow {
   /// For each position of the window, and for each place of the result within it, where the operand's element lies in a dense channel;
   /// -1 where there is none.
   func offsets(_ context: EvaluationContext) throws -> [Int] {
+    let count = try context.elementCount(output)
+    try context.checkSize([count] + kernel)
     let tables = kernel.indices.map(sources)
     let dense = rowMajorStrides(input)
-    let count = try context.elementCount(output)
-    try context.checkSize([count, size])
     var result = Array(repeating: -1, count: size * count)
     forEachPosition(kernel) { position, steps in
       forEachPosition(output) { place, at in

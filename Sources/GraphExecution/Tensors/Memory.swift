@@ -23,10 +23,12 @@ struct Memory: Sendable {
   ) throws(GraphError) -> Tensor {
     var bytes = type.computedByteCount
     for extent in extents {
-      let (product, overflow) = bytes.multipliedReportingOverflow(by: extent)
+      // Extents beside a zero are bounded as well: parts of the tensor have them without it.
+      let (product, overflow) = bytes.multipliedReportingOverflow(by: max(1, extent))
       guard !overflow, extent >= 0 else { throw tooLarge(type, extents) }
       bytes = product
     }
+    if extents.contains(0) { bytes = 0 }
     guard bytes <= Self.limit else { throw tooLarge(type, extents) }
     return Tensor(
       type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,

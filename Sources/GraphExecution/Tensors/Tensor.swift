@@ -174,7 +174,8 @@ func rowMajorStrides(_ extents: [Int]) -> [Int] {
   var stride = 1
   for axis in extents.indices.reversed() {
     strides[axis] = stride
-    stride *= max(extents[axis], 1)
+    // Those of a tensor without elements are never followed, so they may be anything.
+    stride &*= max(extents[axis], 1)
   }
   return strides
 }

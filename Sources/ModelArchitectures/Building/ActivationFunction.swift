@@ -12,10 +12,13 @@ enum ActivationFunction: String, Sendable {
 
   /// Reads an activation from a configuration.
   ///
+  /// - Parameter renamed: names that mean another function in a family.
   /// - Throws: `unsupportedConfiguration` naming a function that is not described.
-  init(_ config: ConfigurationReader, key: String, default name: String) throws(FormatError) {
+  init(
+    _ config: ConfigurationReader, key: String, default name: String, renamed: [String: String] = [:]
+  ) throws(FormatError) {
     let text = try config.text(key, default: name)
-    guard let found = Self(rawValue: text) else {
+    guard let found = Self(rawValue: renamed[text] ?? text) else {
       throw FormatError(
         .unsupportedConfiguration, file: config.file, subject: .key(key), expected: "an activation that is described",
         found: "\"\(text)\"")

@@ -29,9 +29,12 @@ extension ModelBuilder {
     return try add("LayerNormalization", [x, scale, bias], ["axis": .integer(-1), "epsilon": .float(Float(epsilon))])
   }
 
-  /// Root-mean-square normalisation over the last axis of `[…, width]`.
-  mutating func rmsNorm(_ x: ValueID, _ name: String, width: Int, epsilon: Double) throws(FormatError) -> ValueID {
-    let scale = try parameter(name + ".weight", [width])
+  /// Root-mean-square normalisation over the last axis of `[…, width]`; the factors are the stored weights plus
+  /// `offset`.
+  mutating func rmsNorm(
+    _ x: ValueID, _ name: String, width: Int, epsilon: Double, offset: Float = 0
+  ) throws(FormatError) -> ValueID {
+    let scale = try parameter(name + ".weight", [width], plus: offset)
     return try add("RMSNormalization", [x, scale], ["axis": .integer(-1), "epsilon": .float(Float(epsilon))])
   }
 
@@ -48,13 +51,40 @@ extension ModelBuilder {
   /// Attention over heads, and the heads' outputs side by side again: `[batch, sequence, heads · headDim]`.
   ///
   /// - q: `[batch, heads, sequence, headDim]`; k, v: the same with key/value heads; mask: truth values, true where a
-  ///   key is seen.
+  ///   key is seen; cap: scaled scores s become `cap · tanh(s / cap)`, unless it is nil.
   mutating func attention(
-    _ q: ValueID, _ k: ValueID, _ v: ValueID, mask: ValueID, scale: Double, isCausal: Bool, width: Int
+    _ q: ValueID, _ k: ValueID, _ v: ValueID, mask: ValueID, scale: Double, cap: Double? = nil, isCausal: Bool,
+    width: Int
   ) throws(FormatError) -> ValueID {
-    let mixed = try add(
-      "Attention", [q, k, v, mask], ["scale": .float(Float(scale)), "is_causal": .integer(isCausal ? 1 : 0)])
+    var attributes: [String: Attribute] = [
+      "scale": .float(Float(scale)), "is_causal": .integer(isCausal ? 1 : 0),
+    ]
+    if let cap { attributes["softcap"] = .float(Float(cap)) }
+    let mixed = try add("Attention", [q, k, v, mask], attributes)
     return try add("Reshape", [exchangingSequenceAndHeads(mixed), integers([0, 0, width])])
+  }
+
+  /// Consecutive parts of the last axis of `[batch, sequence, Σ sizes]`.
+  mutating func split(_ x: ValueID, _ sizes: [Int]) throws(FormatError) -> [ValueID] {
+    try add("Split", [x, integers(sizes)], ["axis": .integer(2)], outputs: sizes.count)
+  }
+
+  /// `cap · tanh(x / cap)`, which is near x for small x and never beyond the cap.
+  mutating func softCapped(_ x: ValueID, _ cap: Double) throws(FormatError) -> ValueID {
+    let limit = scalar(Float(cap))
+    return try add("Mul", [add("Tanh", [add("Div", [x, limit])]), limit])
+  }
+
+  /// Layer normalisation of each head `[batch, sequence, heads, headDim]` with factors of its own, stored as
+  /// `name.norms.<head>.weight` `[headDim]`.
+  mutating func eachHeadNorm(
+    _ x: ValueID, _ name: String, heads: Int, headDim: Int, epsilon: Double
+  ) throws(FormatError) -> ValueID {
+    let ones = constant("\(name).ones", .floats(Array(repeating: 1, count: headDim), shape: [headDim]))
+    let scale = try stackedParameter((0..<heads).map { "\(name).norms.\($0).weight" }, width: headDim)
+    let normed = try add(
+      "LayerNormalization", [x, ones], ["axis": .integer(-1), "epsilon": .float(Float(epsilon))])
+    return try add("Mul", [normed, scale])
   }
 
   /// The state of the first token: `[batch, sequence, width]` to `[batch, width]`.

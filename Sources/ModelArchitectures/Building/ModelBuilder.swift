@@ -54,9 +54,11 @@ struct ModelBuilder {
       found: error.found ?? error.code.summary)
   }
 
-  /// Adds an input `[batch, sequence]` of 64-bit integers.
-  mutating func tokenInput(_ name: String, derivedBy rule: DerivedInput? = nil) -> ValueID {
-    graph.input(name, ValueType(.i64, [.symbol("batch"), .symbol("sequence")]), derivedBy: rule)
+  /// Adds an input `[batch, sequence]` of 64-bit integers; a second text of its own length has another name for it.
+  mutating func tokenInput(
+    _ name: String, length: String = "sequence", derivedBy rule: DerivedInput? = nil
+  ) -> ValueID {
+    graph.input(name, ValueType(.i64, [.symbol("batch"), .symbol(length)]), derivedBy: rule)
   }
 
   /// Adds a list of integers, as shapes are.
@@ -77,6 +79,9 @@ struct ModelBuilder {
   /// Names the hidden state before a layer (or after the last one).
   mutating func tapHiddenState(_ index: Int, _ id: ValueID) { graph.tap("hidden_states.\(index)", id) }
 
+  /// Names a value between inputs and outputs.
+  mutating func tap(_ name: String, _ id: ValueID) { graph.tap(name, id) }
+
   /// Adds something worth telling.
   mutating func note(_ text: String) { notes.append(text) }
 
@@ -85,26 +90,47 @@ struct ModelBuilder {
   /// Whether a parameter is stored.
   func has(_ name: String) -> Bool { tensors.contains(name) }
 
-  /// A parameter as stored, in single precision.
-  mutating func parameter(_ name: String, _ shape: [Int]) throws(FormatError) -> ValueID {
-    try bind(name, shape, transposed: false)
+  /// A parameter as stored, in single precision, with a number added to every element.
+  mutating func parameter(_ name: String, _ shape: [Int], plus addend: Float = 0) throws(FormatError) -> ValueID {
+    try bind(name, shape, transposed: false, plus: addend)
+  }
+
+  /// Vectors `[width]`, as an initializer `[number of names, width]`.
+  mutating func stackedParameter(_ names: [String], width: Int) throws(FormatError) -> ValueID {
+    var positions: [Int] = []
+    for name in names { positions.append(try tensors.take(name, [width])) }
+    let rows = positions.map { tensors.tensors[$0].weight.cast(to: .f32).reshaped([1, width]) }
+    guard let first = positions.first else { preconditionFailure("a stack has a row") }
+    let name = "\(tensors.tensors[first].name) (stacked)"
+    let value = graph.initializer(name, .concatenated(rows, axis: 0))
+    for (row, position) in positions.enumerated() {
+      let tensor = tensors.tensors[position]
+      bindings.append(
+        TensorBinding(
+          tensor: tensor.name, value: value, initializer: name, isTransposed: false, storedType: tensor.weight.type,
+          storedShape: tensor.weight.shape, row: row, position: position))
+    }
+    return value
   }
 
   /// A matrix stored `[outputs, inputs]`, as an initializer `[inputs, outputs]`.
   mutating func transposedMatrix(_ name: String, outputs: Int, inputs: Int) throws(FormatError) -> ValueID {
-    try bind(name, [outputs, inputs], transposed: true)
+    try bind(name, [outputs, inputs], transposed: true, plus: 0)
   }
 
-  private mutating func bind(_ name: String, _ shape: [Int], transposed: Bool) throws(FormatError) -> ValueID {
+  private mutating func bind(
+    _ name: String, _ shape: [Int], transposed: Bool, plus addend: Float
+  ) throws(FormatError) -> ValueID {
     let position = try tensors.take(name, shape)
     let tensor = tensors.tensors[position]
-    let single = tensor.weight.cast(to: .f32)
+    var single = tensor.weight.cast(to: .f32)
+    if addend != 0 { single = single.adding(.constant(addend, rank: shape.count)) }
     let value = graph.initializer(tensor.name, transposed ? single.transposed() : single)
     bindingOfParameter[name] = bindings.count
     bindings.append(
       TensorBinding(
         tensor: tensor.name, value: value, initializer: tensor.name, isTransposed: transposed,
-        storedType: tensor.weight.type, storedShape: tensor.weight.shape, position: position))
+        storedType: tensor.weight.type, storedShape: tensor.weight.shape, addend: addend, position: position))
     return value
   }
 
@@ -133,6 +159,27 @@ struct ModelBuilder {
     return graph.initializer(initializer, source.weight.cast(to: .f32).transposed())
   }
 
+  /// A parameter that may be stored under several names, all of them the same tensor.
+  ///
+  /// - Throws: `duplicateParameter` when two of them hold different values.
+  mutating func sharedParameter(_ names: [String], _ shape: [Int]) throws(FormatError) -> ValueID {
+    let stored = names.filter(tensors.contains)
+    let result = try parameter(stored.first ?? names[0], shape)
+    for name in stored.dropFirst() {
+      let position = try tensors.take(name, shape)
+      guard let source = tensors.tensor(stored[0]) else { continue }
+      let copy = tensors.tensors[position]
+      guard copy.weight.type == source.weight.type, try copy.weight.hasSameBytes(as: source.weight) else {
+        throw FormatError(
+          .duplicateParameter, file: copy.file, subject: .tensor(copy.name),
+          expected: "the values of \"\(source.name)\"",
+          found: "others")
+      }
+      copies[position] = source.name
+    }
+    return result
+  }
+
   /// A bias stored under one or two names, as output biases of language models are; the second is a copy.
   mutating func bias(_ names: [String], _ width: Int) throws(FormatError) -> ValueID {
     let stored = names.filter(tensors.contains)
@@ -145,6 +192,11 @@ struct ModelBuilder {
 }
 
 extension Weight {
+  /// One number with as many axes of extent 1 as it is to be broadcast over.
+  static func constant(_ value: Float, rank: Int) -> Weight {
+    .floats([value], shape: Shape(Array(repeating: 1, count: rank)))
+  }
+
   /// Whether two weights of one type and shape hold the same bytes; stops reading at the first difference.
   func hasSameBytes(as other: Weight) throws(FormatError) -> Bool {
     if structuralIdentity == other.structuralIdentity { return true }

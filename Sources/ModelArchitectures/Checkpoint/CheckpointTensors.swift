@@ -34,7 +34,7 @@ struct CheckpointTensors {
     taken = Array(repeating: false, count: tensors.count)
   }
 
-  private static func canonicalName(_ name: String, basePrefix: String) -> String {
+  static func canonicalName(_ name: String, basePrefix: String) -> String {
     var result = name.hasPrefix(basePrefix) ? String(name.dropFirst(basePrefix.count)) : name
     if result.hasSuffix("LayerNorm.gamma") { result = String(result.dropLast(5)) + "weight" }
     if result.hasSuffix("LayerNorm.beta") { result = String(result.dropLast(4)) + "bias" }

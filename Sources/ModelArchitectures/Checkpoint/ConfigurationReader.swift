@@ -44,6 +44,19 @@ struct ConfigurationReader: Sendable {
     try optionalInteger(key, in: 1...Self.limit)
   }
 
+  /// A count of heads that divides a width.
+  func headCount(
+    _ key: String, default value: Int, dividing width: Int, _ widthKey: String
+  ) throws(FormatError) -> Int {
+    let heads = try count(key, default: value)
+    guard width % heads == 0 else {
+      throw FormatError(
+        .configurationValue, file: file, subject: .key(key), expected: "a divisor of \(widthKey) \(width)",
+        found: "\(heads)")
+    }
+    return heads
+  }
+
   /// A number of table rows, such as a vocabulary's.
   func rows(_ key: String, default value: Int? = nil) throws(FormatError) -> Int {
     guard let found = try optionalInteger(key, in: 1...Self.vocabularyLimit) ?? value else {

@@ -33,11 +33,27 @@ protocol Architecture: Sendable {
   /// The configuration of a changed model: only the keys that change are touched.
   func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue
 
+  /// The stacks of layers, in the order in which layers are counted.
+  var layerStacks: [LayerStack] { get }
+
+  /// The kind of every layer in the words of `layer_types`, where the configuration tells it by a rule over the layers' numbers; else nil.
+  func explicitLayerTypes(_ config: ConfigurationReader) throws(FormatError) -> [String]?
+
+  /// What of a layer depends on its number in a way that no configuration of fewer layers can say; nil for nothing.
+  func layerNumberDependence(_ config: ConfigurationReader) throws(FormatError) -> String?
+  /// Whether query heads can share key/value heads.
+  var sharesKeyValueHeads: Bool { get }
+  /// Whether the feed-forward network multiplies by a gate.
+  var isGated: Bool { get }
+
   /// What the stock loaders accept of removed units.
   func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules
 }
 
 extension Architecture {
+  var sharesKeyValueHeads: Bool { self is LlamaArchitecture }
+  var isGated: Bool { self is LlamaArchitecture }
+
   func className(_ task: ModelTask) -> String { classPrefix + task.classSuffix }
 }
 

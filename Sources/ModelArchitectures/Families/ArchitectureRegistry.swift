@@ -4,9 +4,16 @@ import PollardBase
 public enum ArchitectureRegistry {
   static let all: [any Architecture] =
     BertArchitecture.all + [DistilBertArchitecture(), GPT2Architecture()] + LlamaArchitecture.all
+    + [GPTNeoXArchitecture(), FalconArchitecture(), BloomArchitecture(), T5Architecture()]
 
   /// The values of `model_type` that are known, in alphabetical order.
   public static var modelTypes: [String] { all.map(\.modelType).sorted() }
+
+  /// A tensor's name without the prefix that some family's files put before the base model's tensors.
+  public static func withoutBasePrefix(_ name: String) -> String {
+    let prefix = all.lazy.map(\.basePrefix).first { !$0.isEmpty && name.hasPrefix($0) } ?? ""
+    return String(name.dropFirst(prefix.count))
+  }
 
   /// The architecture that a configuration names.
   ///

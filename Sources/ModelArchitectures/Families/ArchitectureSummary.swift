@@ -26,8 +26,8 @@ extension ArchitectureRegistry {
     return all.map { architecture in
       ArchitectureSummary(
         modelType: architecture.modelType, classNames: architecture.tasks.map(architecture.className),
-        basePrefix: architecture.basePrefix, sharesKeyValueHeads: architecture is LlamaArchitecture,
-        isGated: architecture is LlamaArchitecture, loaders: architecture.loaderRules(config, layers: []).rows)
+        basePrefix: architecture.basePrefix, sharesKeyValueHeads: architecture.sharesKeyValueHeads,
+        isGated: architecture.isGated, loaders: architecture.loaderRules(config, layers: []).rows)
     }
   }
 }

@@ -25,6 +25,8 @@ struct BertArchitecture: Architecture {
       modelType: "xlm-roberta", classPrefix: "XLMRoberta", basePrefix: "roberta.", countsPositionsFromPadding: true),
   ]
 
+  let layerStacks = [LayerStack(prefix: "encoder.layer.", countKey: "num_hidden_layers", defaultCount: 12)]
+
   var isRoberta: Bool { countsPositionsFromPadding }
 
   var tasks: [ModelTask] {

@@ -12,6 +12,7 @@ struct DistilBertArchitecture: Architecture {
   let modelType = "distilbert"
   let classPrefix = "DistilBert"
   let basePrefix = "distilbert."
+  let layerStacks = [LayerStack(prefix: "transformer.layer.", countKey: "n_layers", defaultCount: 6)]
   let tasks: [ModelTask] = [
     .base, .maskedLanguageModel, .sequenceClassification, .tokenClassification, .questionAnswering,
   ]
@@ -161,7 +162,7 @@ struct DistilBertArchitecture: Architecture {
     case .questionAnswering:
       builder.scope = "qa_outputs"
       try builder.answerOutputs(builder.linear(x, "qa_outputs", outputs: 2, inputs: hidden))
-    case .causalLanguageModel, .preTraining, .nextSentencePrediction:
+    case .causalLanguageModel, .preTraining, .nextSentencePrediction, .conditionalGeneration, .encoder:
       throw FormatError(.unsupportedClass, file: config.file, found: className(task))
     }
   }

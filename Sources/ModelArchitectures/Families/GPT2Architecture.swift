@@ -14,6 +14,12 @@ struct GPT2Architecture: Architecture {
   let classPrefix = "GPT2"
   let basePrefix = "transformer."
   let tasks: [ModelTask] = [.base, .causalLanguageModel]
+  let layerStacks = [LayerStack(prefix: "h.", countKey: "n_layer", defaultCount: 12)]
+
+  func layerNumberDependence(_ config: ConfigurationReader) throws(FormatError) -> String? {
+    try config.flag("scale_attn_by_inverse_layer_idx", default: false)
+      ? "scale_attn_by_inverse_layer_idx, which divides scores by the layer's number" : nil
+  }
 
   func className(_ task: ModelTask) -> String {
     task == .causalLanguageModel ? "GPT2LMHeadModel" : classPrefix + task.classSuffix

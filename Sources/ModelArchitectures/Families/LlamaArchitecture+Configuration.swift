@@ -2,6 +2,17 @@ import ModelGraph
 import PollardBase
 
 extension LlamaArchitecture {
+  var layerStacks: [LayerStack] {
+    [LayerStack(prefix: "layers.", countKey: "num_hidden_layers", defaultCount: layers)]
+  }
+
+  func explicitLayerTypes(_ config: ConfigurationReader) throws(FormatError) -> [String]? {
+    guard case .allButLastOf = window, !config.has("layer_types") else { return nil }
+    return try windows(config, layers: config.count("num_hidden_layers", default: layers)).map {
+      $0 == nil ? "full_attention" : "sliding_attention"
+    }
+  }
+
   func edited(_ change: ConfigurationChange) throws(FormatError) -> JSONValue {
     let config = try ConfigurationReader(change.config, file: change.file)
     let sizes = try sizes(config)
@@ -58,39 +69,65 @@ extension LlamaArchitecture {
 
   func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules {
     let carriers = carriers(config)
-    let hidden = (try? config.count("hidden_size", default: hidden)) ?? hidden
-    let divides = modelType == "llama"
-    let older = LoaderRule(
-      loader: "transformers-4", opens: config.olderReaderMisses == nil, heads: .uniform, feedForward: .uniform,
-      remark: config.olderReaderMisses ?? "one count for all layers, with an explicit head_dim")
-    let offer = carriers.isEmpty ? "" : "; --retarget writes the same function as \(carriers[0]), which takes any count"
+    let misses = config.olderReaderMisses(angles)
+    let (older, newer, remark) = headRules(config, carriers)
     var rows = [
-      older,
       LoaderRule(
-        loader: "transformers-5", opens: true, heads: divides ? .uniformDividing(hidden) : .uniform,
-        feedForward: .uniform,
-        remark: divides
-          ? "hidden_size \(hidden) must be a multiple of num_attention_heads\(offer)"
-          : "one count for all layers, with an explicit head_dim"),
+        loader: "transformers-4", opens: misses == nil, heads: older, feedForward: .uniform,
+        remark: misses ?? (older == .fixed ? remark : "one count for all layers, with an explicit head_dim")),
+      LoaderRule(loader: "transformers-5", opens: true, heads: newer, feedForward: .uniform, remark: remark),
     ]
     for carrier in carriers {
       rows.append(
         LoaderRule(
-          loader: "transformers-4", carrier: carrier, opens: older.opens, heads: .uniform, feedForward: .uniform,
-          remark: config.olderReaderMisses ?? "the same function as \(carrier)"))
+          loader: "transformers-4", carrier: carrier, opens: misses == nil, heads: .uniform, feedForward: .uniform,
+          remark: misses ?? "the same function as \(carrier)"))
       rows.append(
         LoaderRule(
           loader: "transformers-5", carrier: carrier, opens: true, heads: .uniform, feedForward: .uniform,
           remark: "the same function as \(carrier)"))
     }
-    rows.append(.llamaCpp(heads: .uniform, feedForward: .uniform))
+    rows.append(.llamaCpp(heads: llamaCppHeads, feedForward: .uniform))
     rows.append(.onnxRuntime)
     rows.append(
       LoaderRule(
-        loader: "vllm", opens: nil, heads: .uniform, feedForward: .uniform,
-        remark: modelType == "qwen2"
-          ? "not tested; releases that derive head_dim from hidden_size fail"
-          : "not tested; honours an explicit head_dim"))
+        loader: "vllm", opens: nil, heads: older, feedForward: .uniform,
+        remark: older == .fixed
+          ? "not tested; derives the head size from the hidden size, so heads must stay"
+          : modelType == "qwen2"
+            ? "not tested; releases that derive head_dim from hidden_size fail"
+            : "not tested; honours an explicit head_dim"))
     return LoaderRules(rows)
+  }
+
+  /// What transformers 4 and 5 take as numbers of heads, and why.
+  private func headRules(
+    _ config: ConfigurationReader, _ carriers: [String]
+  ) -> (older: CountCapability, newer: CountCapability, remark: String) {
+    let free = "one count for all layers, with an explicit head_dim"
+    switch headCounts {
+    case .any: return (.uniform, .uniform, free)
+    case .dividingHidden:
+      let hidden = (try? config.count("hidden_size", default: hidden)) ?? hidden
+      let offer =
+        carriers.isEmpty ? "" : "; --retarget writes the same function as \(carriers[0]), which takes any count"
+      return (
+        .uniform, .uniformDividing(hidden),
+        "hidden_size \(hidden) must be a multiple of num_attention_heads\(offer)"
+      )
+    case .anyWithoutFactorLists:
+      guard let angles = try? angles(config), angles.contains(where: { $0.hasFactorLists }) else {
+        return (.uniform, .uniform, free)
+      }
+      return (
+        .fixed, .fixed,
+        "removed heads stay as zeros, because the lists of rotary factors have the length of hidden_size by heads"
+      )
+    case .derived:
+      return (
+        .fixed, .fixed,
+        "removed heads stay as zeros, because the head size is hidden_size divided by the heads"
+      )
+    }
   }
 }

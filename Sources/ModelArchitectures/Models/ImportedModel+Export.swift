@@ -74,7 +74,13 @@ extension ImportedModel {
           .missingInitializer, subject: .tensor(binding.tensor), expected: "an initializer like the imported one",
           found: "\(weight.type)\(weight.shape)")
       }
-      let stored = binding.isTransposed ? weight.transposed() : weight
+      var stored = binding.isTransposed ? weight.transposed() : weight
+      if let row = binding.row {
+        // Rows that are gone take the last names with them.
+        guard stored.shape.rank == 2, row < stored.shape[0] else { continue }
+        stored = stored.keeping([row], axis: 0).reshaped([stored.shape[1]])
+      }
+      if binding.addend != 0 { stored = stored.adding(.constant(-binding.addend, rank: stored.shape.rank)) }
       weights[binding.position] = stored.cast(to: binding.storedType)
     }
     var result: [ExportedModel.Tensor] = []

@@ -84,6 +84,11 @@ public struct ImportedModel: Sendable {
     self.tensors = tensors.tensors
   }
 
+  /// The part a stored tensor plays: its name without the base model's prefix, in the newer spelling.
+  public func role(of tensor: String) -> String {
+    CheckpointTensors.canonicalName(tensor, basePrefix: architecture.basePrefix)
+  }
+
   /// The tensors that the graph does not read, or the first that has no place at all.
   private static func leftOver(
     _ builder: ModelBuilder, _ architecture: any Architecture, _ config: ConfigurationReader, layerCount: Int

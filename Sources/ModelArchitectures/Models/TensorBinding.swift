@@ -15,6 +15,10 @@ public struct TensorBinding: Sendable {
   public let storedType: ElementType
   /// The extents on disk.
   public let storedShape: Shape
+  /// What the initializer's elements have in addition to the stored ones, as the factors of Gemma's norms do.
+  public internal(set) var addend: Float = 0
+  /// The row of the initializer that the tensor is; nil for the whole of it.
+  public internal(set) var row: Int?
   /// Names of further initializers over the same stored tensor, as a tied output matrix is.
   public internal(set) var tiedInitializers: [String] = []
   /// The place among the checkpoint's tensors.

@@ -25,7 +25,8 @@ struct StoredTypes {
     }
     var widened: Set<ElementType> = []
     for binding in bindings {
-      var type = options.type ?? binding.storedType
+      // A sum need not be a number of the type in which its first term is stored.
+      var type = options.type ?? (binding.addend == 0 ? binding.storedType : .f32)
       if !Self.writable.contains(type) || (type == .bf16 && lacksBrain) {
         widened.insert(type)
         type = .f32

@@ -10,16 +10,20 @@ struct RotaryAngles {
 
 extension ModelBuilder {
   /// Computes the angles from the tokens' positions `[batch, sequence]`.
+  ///
+  /// - Parameters:
+  ///   - headDim: how many elements of each head are turned.
+  ///   - name: what tells these angles from others of the same model in the names of their constants.
   mutating func rotaryAngles(
-    _ positionIDs: ValueID, _ rotary: RotaryConfiguration, headDim: Int, file: String?
+    _ positionIDs: ValueID, _ rotary: RotaryConfiguration, headDim: Int, name: String = "", file: String?
   ) throws(FormatError) -> RotaryAngles {
     guard headDim % 2 == 0 else {
       throw FormatError(
         .configurationValue, file: file, subject: .key("head_dim"), expected: "an even number", found: "\(headDim)")
     }
-    scope = "rotary_emb"
+    scope = "rotary_emb\(name)"
     let positions = try add("Cast", [positionIDs], ["to": .onnxType(.f32)])
-    let frequencies = try inverseFrequencies(positions, rotary, headDim: headDim, file: file)
+    let frequencies = try inverseFrequencies(positions, rotary, headDim: headDim, name: name, file: file)
     let angles = try add("Mul", [add("Unsqueeze", [positions, integers([2])]), frequencies])
     var cosines = try add("Cos", [angles])
     var sines = try add("Sin", [angles])
@@ -32,28 +36,36 @@ extension ModelBuilder {
   }
 
   /// Rotates queries or keys `[batch, heads, sequence, headDim]`; element i of a head pairs with i + headDim / 2.
-  mutating func rotated(_ x: ValueID, _ angles: RotaryAngles) throws(FormatError) -> ValueID {
-    try add("RotaryEmbedding", [x, angles.cosines, angles.sines])
+  ///
+  /// - Parameter size: how many of a head's elements are turned, from the first; nil for all. Pairs are then i and i + size / 2.
+  mutating func rotated(_ x: ValueID, _ angles: RotaryAngles, size: Int? = nil) throws(FormatError) -> ValueID {
+    try add(
+      "RotaryEmbedding", [x, angles.cosines, angles.sines],
+      size.map { ["rotary_embedding_dim": .integer($0)] } ?? [:])
   }
 
   private mutating func inverseFrequencies(
-    _ positions: ValueID, _ rotary: RotaryConfiguration, headDim: Int, file: String?
+    _ positions: ValueID, _ rotary: RotaryConfiguration, headDim: Int, name: String, file: String?
   ) throws(FormatError) -> ValueID {
     func list(_ values: [Float]) -> Weight { .floats(values, shape: [values.count]) }
-    if let values = RotaryFrequencies.values(rotary, headDim: headDim) { return constant("inv_freq", list(values)) }
+    if let values = RotaryFrequencies.values(rotary, headDim: headDim) {
+      return constant("inv_freq\(name)", list(values))
+    }
     switch rotary.scaling {
     case .dynamic(let factor, let length):
       return try dynamicFrequencies(positions, rotary.theta, factor, length, headDim: headDim, file: file)
     case .longRope(let short, let long, let length):
       for (key, factors) in [("short_factor", short), ("long_factor", long)] where factors.count != headDim / 2 {
         throw FormatError(
-          .configurationValue, file: file, subject: .key(key), expected: "\(headDim / 2) numbers, half of head_dim",
+          .configurationValue, file: file, subject: .key(key),
+          expected: "\(headDim / 2) numbers, half of what is turned",
           found: "\(factors.count)")
       }
       let within = constant(
-        "inv_freq.short", list(RotaryFrequencies.longRope(theta: rotary.theta, factors: short, headDim: headDim)))
+        "inv_freq\(name).short", list(RotaryFrequencies.longRope(theta: rotary.theta, factors: short, headDim: headDim))
+      )
       let beyond = constant(
-        "inv_freq.long", list(RotaryFrequencies.longRope(theta: rotary.theta, factors: long, headDim: headDim)))
+        "inv_freq\(name).long", list(RotaryFrequencies.longRope(theta: rotary.theta, factors: long, headDim: headDim)))
       let isLong = try add("Greater", [textLength(positions), scalar(Float(length))])
       return try add("Where", [isLong, beyond, within])
     case .unscaled, .linear, .llama3, .yarn:

@@ -26,26 +26,70 @@ package struct RotaryConfiguration: Sendable, Equatable {
   package var scaling: Scaling
   /// What cosines and sines are multiplied by.
   package var attentionFactor: Double = 1
+  /// The part of each head that is turned, from its first element on.
+  package var turnedPart: Double = 1
+
+  /// What a class takes where its configuration says nothing.
+  struct Defaults: Sendable {
+    var theta = 10_000.0
+    /// The key of the base beside `rope_parameters`.
+    var thetaKey = "rope_theta"
+    /// The key of the stretching in configurations without `rope_parameters`; nil where there is none.
+    var scalingKey: String? = "rope_scaling"
+    /// The part of each head that is turned; nil where the class turns whole heads only.
+    var turnedPart: Double?
+    /// `max_position_embeddings`.
+    var places = 2048
+    /// `original_max_position_embeddings`, in classes that have the key beside the rotary ones.
+    var originalPlaces: Int?
+    /// Whether the type "yarn" is an old name of "longrope".
+    var yarnIsLongRope = false
+  }
+
+  /// Whether frequencies are divided by a list.
+  var hasFactorLists: Bool { if case .longRope = scaling { true } else { false } }
+
+  /// How many elements of a head are turned.
+  ///
+  /// - Throws: `unsupportedConfiguration` for an odd number.
+  func turnedElements(headDim: Int, file: String?) throws(FormatError) -> Int {
+    // Cut off as transformers does it, in double precision.
+    let count = Int(Double(headDim) * turnedPart)
+    guard count > 0, count % 2 == 0 else {
+      throw FormatError(
+        .unsupportedConfiguration, file: file, subject: .key(turnedPart == 1 ? "head_dim" : "partial_rotary_factor"),
+        expected: "an even number of turned elements, from 2 on",
+        found: "\(turnedPart) of \(headDim)")
+    }
+    return count
+  }
 
   /// Reads the keys of a whole configuration.
   ///
   /// - Throws: `unsupportedConfiguration` naming a type that is not described; `configurationValue`.
   package init(json: JSONValue) throws(FormatError) { try self.init(ConfigurationReader(json, file: nil)) }
 
+  /// - Parameter layerType: the kind of layer, for a model whose kinds have angles of their own: the entry of that name in
+  ///   `rope_parameters`.
   /// - Throws: `unsupportedConfiguration` naming a type that is not described; `configurationValue`.
-  init(_ config: ConfigurationReader) throws(FormatError) {
-    let newer = try config.nested("rope_parameters")
-    let older = try config.nested("rope_scaling")
+  init(
+    _ config: ConfigurationReader, _ defaults: Defaults = Defaults(), layerType: String? = nil
+  ) throws(FormatError) {
+    var newer = try config.nested("rope_parameters")
+    if let layerType, let all = newer { newer = try all.nested(layerType) }
+    var older: ConfigurationReader?
+    if !config.has("rope_parameters"), let key = defaults.scalingKey { older = try config.nested(key) }
     let inner = newer ?? older
-    let outerTheta = try config.positiveNumber("rope_theta", default: 10_000)
+    let outerTheta = try config.positiveNumber(defaults.thetaKey, default: defaults.theta)
     theta = try newer?.positiveNumber("rope_theta", default: outerTheta) ?? outerTheta
     scaling = .unscaled
-    for reader in [config, inner].compactMap({ $0 }) {
-      guard try reader.number("partial_rotary_factor", default: 1) == 1 else {
-        throw FormatError(
-          .unsupportedConfiguration, file: config.file, subject: .key("partial_rotary_factor"), expected: "1",
-          found: "\(try reader.number("partial_rotary_factor", default: 1))")
-      }
+    var asked = try newer?.optionalNumber("partial_rotary_factor")
+    if asked == nil { asked = try config.optionalNumber("partial_rotary_factor") }
+    turnedPart = asked ?? defaults.turnedPart ?? 1
+    guard turnedPart > 0, turnedPart <= 1, turnedPart == 1 || defaults.turnedPart != nil else {
+      throw FormatError(
+        .unsupportedConfiguration, file: config.file, subject: .key("partial_rotary_factor"),
+        expected: defaults.turnedPart == nil ? "1" : "a number above 0, at most 1", found: "\(turnedPart)")
     }
     guard let inner else { return }
     let key = newer == nil ? "rope_scaling" : "rope_parameters"
@@ -54,16 +98,18 @@ package struct RotaryConfiguration: Sendable, Equatable {
         .unsupportedConfiguration, file: config.file, subject: .key(key), expected: "the same angles in every layer",
         found: "an entry for \"\(nested.key)\"")
     }
-    let type = try inner.text("rope_type", default: inner.text("type", default: "default"))
-    try readScaling(type, inner, config, key: key)
+    var type = try inner.text("rope_type", default: inner.text("type", default: "default"))
+    if type == "yarn", defaults.yarnIsLongRope { type = "longrope" }
+    try readScaling(type, inner, config, defaults, key: key)
   }
 
   private mutating func readScaling(
-    _ type: String, _ inner: ConfigurationReader, _ config: ConfigurationReader, key: String
+    _ type: String, _ inner: ConfigurationReader, _ config: ConfigurationReader, _ defaults: Defaults, key: String
   ) throws(FormatError) {
     let limit = 1 << 40
-    let places = try config.optionalInteger("max_position_embeddings", in: 1...limit) ?? 2048
-    let outerLength = try config.optionalInteger("original_max_position_embeddings", in: 1...limit)
+    let places = try config.optionalInteger("max_position_embeddings", in: 1...limit) ?? defaults.places
+    let outerLength =
+      try config.optionalInteger("original_max_position_embeddings", in: 1...limit) ?? defaults.originalPlaces
     let innerLength = try inner.optionalInteger("original_max_position_embeddings", in: 1...limit)
     let length = outerLength ?? innerLength ?? places
     switch type {

@@ -9,6 +9,12 @@ import PollardBase
 #endif
 
 func naturalLogarithm(_ value: Double) -> Double { log(value) }
+/// `2^value`.
+func binaryExponential(_ value: Double) -> Double { exp2(value) }
+/// `base^power` in single precision.
+func singlePower(_ base: Float, _ power: Float) -> Float { powf(base, power) }
+/// The natural logarithm in single precision.
+func singleLogarithm(_ value: Float) -> Float { logf(value) }
 
 /// Inverse frequencies of rotary position embeddings, in single precision step by step as transformers computes them.
 package enum RotaryFrequencies {

@@ -117,7 +117,7 @@ public struct InferenceContext {
   /// A size that nothing is known of but what it is computed from: equal computations give equal sizes.
   func freshSize(_ operands: Size?...) -> Size {
     let parts = operands.map { $0?.description ?? node.name }
-    return .symbol("\(node.op.name)(\(parts.joined(separator: ", ")))")
+    return .computed(node.op.name, parts)
   }
 
   /// A size that depends on data.

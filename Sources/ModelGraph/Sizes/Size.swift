@@ -16,6 +16,23 @@ public struct Size: Sendable, Hashable {
   /// A named size, such as `batch`.
   public static func symbol(_ name: String) -> Size { Size(terms: [[name]: 1]) }
 
+  /// The most bytes of a symbol's name; what is computed from long names gets a digest instead of them.
+  private static let nameLimit = 256
+
+  /// A size named after its computation, such as `Slice(sequence, 3)`: equal computations give equal sizes.
+  ///
+  /// A name beyond a few hundred bytes is cut, and a digest of all of it takes the place of the rest.
+  static func computed(_ operation: String, _ operands: [String]) -> Size {
+    let name = "\(operation)(\(operands.joined(separator: ", ")))"
+    if name.utf8.count <= nameLimit { return .symbol(name) }
+    // FNV-1a, twice with different offsets.
+    var digests: [UInt64] = [0xcbf2_9ce4_8422_2325, 0x6c62_272e_07bb_0142]
+    for byte in name.utf8 {
+      for place in digests.indices { digests[place] = (digests[place] ^ UInt64(byte)) &* 0x100_0000_01b3 &+ UInt64(place) }
+    }
+    return .symbol("\(operation)(#\(digests.map { String($0, radix: 16) }.joined()))")
+  }
+
   /// The value, when no symbol is involved.
   public var constant: Int? {
     if terms.isEmpty { return 0 }

@@ -41,7 +41,7 @@ public struct TokenState: Sendable {
 
   init(shape: [Int], held: [Int], packed: [ElementState], constants: [Float]) {
     precondition(packed.count == constants.count, "one number per state")
-    precondition(held.reduce(1, *) == packed.count, "one state per held element")
+    precondition(held.reduce(1, &*) == packed.count, "one state per held element")
     self.shape = shape
     self.held = held
     self.packed = packed

@@ -20,6 +20,8 @@ public struct CompactionReport: Report {
   public var isCopy: Bool
   /// The class the result is written for, when it is not the original's.
   public var carrier: String?
+  /// The original's layers that were dropped; the others are numbered anew.
+  public var droppedLayers: [Int] = []
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -52,6 +54,7 @@ public struct CompactionReport: Report {
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
+      "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let verification { object.set("verification", to: verification.json) }

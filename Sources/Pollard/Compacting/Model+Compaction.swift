@@ -56,7 +56,8 @@ extension Model {
       CompactionReport(
         output: output, parameters: (model.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
-        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier)
+        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
+        droppedLayers: model.droppedLayers)
     }
   }
 
@@ -84,23 +85,16 @@ extension Model {
   private func stage(
     _ result: Compaction, to output: String, inputs: [String], options: WriteOptions, pool: ThreadPool
   ) throws -> StagedOutput {
-    let format = options.format ?? self.format
-    switch stored {
-    case let model as HuggingFaceModel where format == .safetensors:
-      return try model.stage(
-        result.reduced, plan: result.plan, to: output, inputs: inputs, options: options, pool: pool)
-    case let model as HuggingFaceModel:
-      let receipt = Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: model.modelType)
-      return try model.stageONNX(
-        graph: result.graph, reduced: result.reduced, receipt: result.plan.changesNothing ? nil : receipt, to: output,
-        inputs: inputs, options: options, pool: pool)
-    case let model as ONNXStoredModel where format == .onnx:
-      return try model.stage(
-        result.graph, reduced: result.reduced, plan: result.plan, to: output, inputs: inputs, options: options,
-        pool: pool)
-    default: throw Self.cannotWrite(format, from: self.format)
-    }
+    let receipt =
+      result.plan.changesNothing && stored.storesParametersPlainly
+      ? nil
+      : Receipt.text(
+        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
+        droppedLayers: droppedLayers)
+    let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
+    return try stored.stage(
+      StagingRequest(
+        cut: cut, format: options.format ?? format, output: output, inputs: inputs, options: options, pool: pool))
   }
 
   /// The refusal of a conversion that does not exist.

@@ -1,5 +1,4 @@
 import PollardBase
-import TensorStorage
 
 /// What a conversion wrote.
 public struct ConversionReport: Report {
@@ -31,24 +30,17 @@ public struct ConversionReport: Report {
 }
 
 extension Model {
-  /// Writes the same model in another element type or sharding. Floating-point parameters are rounded to nearest, ties to even.
+  /// Writes the same model in another format, type or sharding. Floating-point parameters are rounded to nearest, ties to even; packed types
+  /// are rounded as GGML's reference quantisers do it.
   ///
-  /// - Throws: `FormatError` from reading or writing; nothing is left behind then.
+  /// - Throws: `CompactionError` for what the format cannot hold, `FormatError` from reading or writing; nothing is left behind then.
   @discardableResult
   public func convert(
-    to output: String, type: ElementType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
+    to output: String, type: WeightType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
-    let format = options.format ?? self.format
-    let staged: StagedOutput
-    switch stored {
-    case let model as HuggingFaceModel where format == .safetensors:
-      staged = try model.stage(
-        model.converted(to: type), to: output, inputs: inputPaths, options: options, pool: pool)
-    case let model as HuggingFaceModel:
-      staged = try model.stageONNX(
-        reduced: model.converted(to: nil), type: type, to: output, inputs: inputPaths, options: options, pool: pool)
-    default: throw Self.cannotWrite(format, from: self.format)
-    }
+    let staged = try stored.stage(
+      StagingRequest(
+        type: type, format: options.format ?? format, output: output, inputs: inputPaths, options: options, pool: pool))
     try staged.commit()
     return ConversionReport(
       output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind, notes: staged.notes)

@@ -10,6 +10,8 @@ public struct Receipt: Sendable {
   public let layers: [LayerPlan]
   /// The plan for units outside of layers, such as channels of convolutions.
   public let dimensions: [DimensionPlan]
+  /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
+  public let droppedLayers: [Int]
 
   private static let sizeLimit = 256 << 20
 
@@ -73,6 +75,12 @@ public struct Receipt: Sendable {
       } catch { throw error.inFile(path) }
     }
     self.dimensions = dimensions
+    let dropped = value["dropped_layers"].map { Self.indices($0, below: 1 << 20) } ?? []
+    guard let dropped else {
+      throw FormatError(
+        .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
+    }
+    droppedLayers = dropped
   }
 
   /// Checks that the counts are those of the model beside it.
@@ -119,7 +127,9 @@ public struct Receipt: Sendable {
   }
 
   /// The receipt's text for a plan that is carried out.
-  static func text(_ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String) -> [UInt8] {
+  static func text(
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = []
+  ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
         "index": JSONValue(layer.index), "heads": layer.heads.map { units($0.units) } ?? .null,
@@ -135,6 +145,9 @@ public struct Receipt: Sendable {
       "units": plan.counts.json,
       "assumption": "activations of the masked model are finite", "layers": .array(layers),
     ]
+    if !droppedLayers.isEmpty {
+      document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
+    }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",

@@ -3,7 +3,7 @@ import PollardBase
 /// An output that is complete but not published yet, so that it can be verified first.
 ///
 /// When the value goes away without `commit`, nothing of it is left.
-struct StagedOutput {
+package struct StagedOutput {
   /// Where the finished model lies until it is published.
   var path: String
   /// Bytes of its weight files.

@@ -3,23 +3,25 @@ import PollardBase
 import TensorStorage
 
 extension HuggingFaceModel {
-  /// Writes the model after a cut as a whole directory.
-  ///
-  /// - Parameter plan: what was cut, for the receipt; a plan that changes nothing copies the weight files.
-  func stage(
-    _ reduced: ReducedModel, plan: CompactionPlan, to output: String, inputs: [String], options: WriteOptions,
-    pool: ThreadPool
-  ) throws -> StagedOutput {
-    let isCopy = plan.changesNothing && imported.prunePairs.isEmpty && options.maxShardSize == nil
-    let receipt = Receipt.text(
-      plan, parameters: (parameterCount, reduced.parameterCount), modelType: imported.modelType)
+  package func stage(_ request: StagingRequest) throws -> StagedOutput {
+    switch request.format {
+    case .safetensors: try stageFolder(request)
+    case .onnx: try stageONNX(request)
+    }
+  }
+
+  /// Writes a whole directory; where nothing changes and nothing is converted, the weight files are copied.
+  private func stageFolder(_ request: StagingRequest) throws -> StagedOutput {
+    let type = try request.type?.requireElementType(.safetensors)
+    let isCopy = request.cut.map { $0.receipt == nil && request.options.maxShardSize == nil } ?? false
     return try stage(
-      reduced, to: output, inputs: inputs, extraFiles: isCopy ? [] : [(receiptFileName, receipt)], copying: isCopy,
-      options: options, pool: pool)
+      request.cut?.reduced ?? converted(to: type), to: request.output, inputs: request.inputs,
+      extraFiles: (request.cut?.receipt).map { [(receiptFileName, $0)] } ?? [], copying: isCopy,
+      options: request.options, pool: request.pool)
   }
 
   /// Writes tensors and configuration with everything else of the directory.
-  func stage(
+  private func stage(
     _ reduced: ReducedModel, to output: String, inputs: [String], extraFiles: [(name: String, bytes: [UInt8])] = [],
     copying: Bool = false, options: WriteOptions, pool: ThreadPool
   ) throws -> StagedOutput {

@@ -12,6 +12,10 @@ package struct HuggingFaceModel: StoredModel {
   /// The model as its architecture reads it.
   let imported: ImportedModel
   package let receipt: Receipt?
+  /// The numbers of the layers that were left out after reading.
+  private(set) var droppedLayers: [Int] = []
+  /// The tensors, without those of dropped layers.
+  private let tensors: [NamedTensor]
 
   /// Opens a directory, a weight file in one, or its shard index.
   ///
@@ -20,8 +24,25 @@ package struct HuggingFaceModel: StoredModel {
     folder = try HuggingFaceFolder(at: path)
     receipt = try Receipt(folder: folder.checkpoint.location.folder)
     imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
+    tensors = folder.tensors
     try receipt?.requireFits(imported.layers)
   }
+
+  /// The model without some layers.
+  private init(_ model: HuggingFaceModel, without layers: [Int]) throws {
+    let folder = model.folder
+    let rest = try LayerDropping(
+      layers, config: folder.config, configPath: folder.configPath, tensors: model.tensors)
+    self.folder = folder
+    receipt = nil
+    tensors = rest.tensors
+    droppedLayers = layers
+    imported = try ImportedModel(
+      config: rest.config, configPath: folder.configPath, tensors: rest.tensors,
+      allowingRagged: model.receipt != nil)
+  }
+
+  package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
   package var format: ModelFormat { .safetensors }
   package var graph: Graph { imported.graph }
@@ -30,7 +51,7 @@ package struct HuggingFaceModel: StoredModel {
   package var task: ModelTask? { imported.task }
   package var layers: [LayerSummary] { imported.layers }
   package var parameterCount: Int { imported.parameterCount }
-  package var storesParametersPlainly: Bool { imported.prunePairs.isEmpty }
+  package var storesParametersPlainly: Bool { imported.prunePairs.isEmpty && droppedLayers.isEmpty }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 
   package var notes: [String] {
@@ -66,25 +87,35 @@ package struct HuggingFaceModel: StoredModel {
 
   /// Prune pairs are multiplied out, as the proof expects them.
   package func storedTensors() throws -> [(name: String, weight: Weight)] {
-    if imported.prunePairs.isEmpty { return folder.tensors.map { ($0.name, $0.weight) } }
+    if imported.prunePairs.isEmpty { return tensors.map { ($0.name, $0.weight) } }
     return try imported.exported().tensors.map { ($0.name, $0.weight) }
   }
 
   package var initializerNames: Set<String> { Set(imported.bindings.map(\.initializer)) }
 
+  package func checkpointTensors(
+    after cut: (plan: CompactionPlan, graph: Graph)?
+  ) throws -> [(role: String, weight: Weight)]? { try imported.tensorsByRole(after: cut) }
+
   package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
-    let exported = try imported.exported(
-      graph: graph, layers: Model.layers(layers, after: plan),
-      keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    let exported = try imported.exported(after: (plan, graph), carrier: carrier)
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
     var parameters = parameterCount
     for binding in imported.bindings {
-      if let after = sizes[binding.tensor] { parameters += after - binding.storedShape.elementCount }
+      parameters += (sizes[binding.tensor] ?? 0) - binding.storedShape.elementCount
     }
     return ReducedModel(
       tensors: exported.tensors.map { ($0.name, $0.weight) }, parameterCount: parameters, configuration: exported.config
     )
+  }
+
+  package var configuration: JSONValue? { imported.config }
+
+  package var tensorRoles: [TensorRole] {
+    tensorLines.map {
+      TensorRole(role: imported.role(of: $0.name), type: $0.type, shape: $0.shape, bytes: $0.bytes)
+    }
   }
 
   package func prefetch() {

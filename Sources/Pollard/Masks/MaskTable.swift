@@ -20,6 +20,13 @@ struct MaskTable {
     feedForward = heads
   }
 
+  /// Forgets a layer; those behind it move up.
+  mutating func drop(_ layer: Int) {
+    heads.remove(at: layer)
+    groups.remove(at: layer)
+    feedForward.remove(at: layer)
+  }
+
   /// Reads a mask file: JSON when its first character is a brace, else safetensors.
   ///
   /// - Throws: `unknownMask`, `maskShape`, `maskValue`, `maskIndex`, `maskVerb`, and what reading the file throws.

@@ -29,7 +29,7 @@ public struct Inspection: Report {
 
   /// The path that was inspected.
   public var path: String
-  /// `safetensors` or `onnx`.
+  /// `safetensors`, `gguf` or `onnx`.
   public var format: String
   /// The class the model computes, nil when there is no configuration that says.
   public var architecture: String?
@@ -45,6 +45,8 @@ public struct Inspection: Report {
   public var layers: [LayerSummary]
   /// Every stored tensor, in the order of the files.
   public var tensors: [TensorLine]
+  /// What is known of the tokenizer: facts with their values; nil where none comes with the model.
+  public var tokenizer: [(name: String, value: String)]?
   /// Things worth knowing, in sentences.
   public var notes: [String]
   /// Dead and constant units, when they were looked for.
@@ -58,6 +60,7 @@ public struct Inspection: Report {
     architecture = stored.className
     parameters = stored.parameterCount
     layers = stored.layers
+    tokenizer = stored.tokenizerFacts
     notes = stored.notes
     if model.receipt != nil { notes.append("compacted by Pollard; its receipt tells from what") }
   }
@@ -102,6 +105,7 @@ public struct Inspection: Report {
             "file": JSONValue(tensor.file),
           ]
         }),
+      "tokenizer": tokenizer.map { .object(JSONObject($0.map { (key: $0.name, value: JSONValue($0.value)) })) } ?? .null,
       "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let sparsity { object.set("sparsity", to: sparsity.json) }
@@ -117,6 +121,10 @@ public struct Inspection: Report {
     lines.append(
       "  bytes         \(humanBytes(bytes)) in \(fileCount == 1 ? "1 file" : "\(fileCount) files"), \(format), \(types)"
     )
+    if let tokenizer {
+      let facts = tokenizer.map { $0.name == "model" ? $0.value : "\($0.name) \($0.value)" }
+      lines.append("  tokenizer     \(escapedForTerminal(facts.joined(separator: ", ")))")
+    }
     if !layers.isEmpty { lines += ["", layerTable] }
     if let sparsity { lines += ["", sparsity.text] }
     if listsTensors { lines += ["", tensorTable] }

@@ -18,6 +18,10 @@ public struct Model: Sendable {
   public let path: String
   /// The model as its format holds it.
   package let stored: any StoredModel
+  /// Layers that were left out after reading, by their numbers in the file.
+  public let droppedLayers: [Int]
+  /// The counts of every layer in the file.
+  private let storedLayers: [LayerSummary]
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
@@ -30,9 +34,36 @@ public struct Model: Sendable {
   /// - Complexity: O(size of the headers); no weights are read.
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
+    droppedLayers = []
     stored =
       try ONNXStoredModel.recognizes(path)
       ? try ONNXStoredModel(at: path) : try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+    storedLayers = stored.layers
+  }
+
+  private init(_ whole: Model, _ stored: any StoredModel, droppedLayers: [Int]) {
+    path = whole.path
+    self.stored = stored
+    self.droppedLayers = droppedLayers
+    storedLayers = whole.storedLayers
+  }
+
+  /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
+  ///
+  /// This changes the function: it is a decision, never a finding.
+  ///
+  /// - Throws: `cannotExpress` for layers that do not exist, for all of them, and where the configuration cannot say what remains.
+  public func dropping(layers: [Int]) throws -> Model {
+    let layers = Set(layers).sorted()
+    if layers.isEmpty { return self }
+    return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
+  }
+
+  /// The masks of a file, which speak of the layers as they are stored.
+  func unitMask(file: String) throws -> UnitMask {
+    var table = try MaskTable(file: file, layers: storedLayers)
+    for layer in droppedLayers.reversed() { table.drop(layer) }
+    return table.unitMask
   }
 
   /// The computation.
@@ -62,7 +93,7 @@ public struct Model: Sendable {
     if masks == .zeros { prefetch() }
     let map = try stored.dimensionMap()
     var mask: UnitMask?
-    if case .file(let path) = masks { mask = try MaskTable(file: path, layers: layers).unitMask }
+    if case .file(let path) = masks { mask = try unitMask(file: path) }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       allowsPadding: options.allowsPadding, allowsRetarget: options.allowsRetarget)

@@ -33,6 +33,11 @@ package protocol StoredModel: Sendable {
   /// What the tokens of random inputs may be.
   var tokenLimits: TokenLimits { get }
 
+  /// The model without some layers, the others numbered anew.
+  ///
+  /// - Throws: `cannotExpress` where that is no model of the format.
+  func dropping(layers: [Int]) throws -> any StoredModel
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) -> LoaderRules
   /// The units that can be removed.
@@ -45,8 +50,42 @@ package protocol StoredModel: Sendable {
   var initializerNames: Set<String> { get }
   /// The model after a plan, whose graph is given: what is to be written.
   func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
+  /// Writes the model, or what a cut leaves of it, to where it can be verified.
+  ///
+  /// - Throws: `CompactionError` `notExpressible` for what the output's format cannot hold, and what reading and writing throws.
+  func stage(_ request: StagingRequest) throws -> StagedOutput
+
   /// Begins to bring the weights into the system's cache.
   func prefetch()
+
+  /// The configuration in the terms of a Hugging Face checkpoint; nil where the format holds none.
+  var configuration: JSONValue? { get }
+  /// The stored tensors by the part they play.
+  var tensorRoles: [TensorRole] { get }
+  /// The tensors by the part they play, in the orientation of a Hugging Face checkpoint, before or after a cut; nil where the format has no such
+  /// tensors.
+  func checkpointTensors(after cut: (plan: CompactionPlan, graph: Graph)?) throws -> [(role: String, weight: Weight)]?
+  /// What is known of the tokenizer that comes with the model; nil where nothing is.
+  var tokenizerFacts: [(name: String, value: String)]? { get }
+}
+
+extension StoredModel {
+  package func dropping(layers: [Int]) throws -> any StoredModel {
+    throw CompactionError(
+      .notExpressible, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
+      found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
+  }
+  package var configuration: JSONValue? { nil }
+  package func checkpointTensors(
+    after cut: (plan: CompactionPlan, graph: Graph)?
+  ) throws -> [(role: String, weight: Weight)]? { nil }
+  package var tokenizerFacts: [(name: String, value: String)]? { nil }
+  package var tensorRoles: [TensorRole] {
+    tensorLines.map {
+      TensorRole(
+        role: ArchitectureRegistry.withoutBasePrefix($0.name), type: $0.type, shape: $0.shape, bytes: $0.bytes)
+    }
+  }
 }
 
 /// Bounds of the numbers that random inputs are made of.

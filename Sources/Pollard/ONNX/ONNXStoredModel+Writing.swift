@@ -7,27 +7,24 @@ import TensorStorage
 
 extension ONNXStoredModel {
   /// Writes the model after a cut as an edit of the file it was read from.
-  func stage(
-    _ graph: Graph, reduced: ReducedModel, plan: CompactionPlan, to output: String, inputs: [String],
-    options: WriteOptions, pool: ThreadPool
-  ) throws -> StagedOutput {
+  package func stage(_ request: StagingRequest) throws -> StagedOutput {
+    guard request.format == .onnx, let cut = request.cut else {
+      throw Model.cannotWrite(request.format, from: .onnx)
+    }
+    let options = request.options
     guard options.opset == nil else {
       throw CompactionError(
         .notExpressible, subject: .option("--opset"), expected: "the operator set of the input",
         found: "another one", remedy: "leave --opset out; an ONNX model keeps its own")
     }
-    let receipt =
-      plan.changesNothing
-      ? nil
-      : Receipt.text(plan, parameters: (parameterCount, reduced.parameterCount), modelType: modelType)
     let model = try imported.exported(
-      graph: graph, metadata: receipt.map { [receiptKey: String(decoding: $0, as: UTF8.self)] } ?? [:])
-    let place = try ONNXOutput(path: output, inputs: inputs, options: options)
+      graph: cut.graph, metadata: cut.receipt.map { [receiptKey: String(decoding: $0, as: UTF8.self)] } ?? [:])
+    let place = try ONNXOutput(path: request.output, inputs: request.inputs, options: options)
     var staged = try place.write(
       model, placement: imported.externalPaths.isEmpty ? .automatic : .external,
-      externalFiles: imported.file.externalFiles, pool: pool)
+      externalFiles: imported.file.externalFiles, pool: request.pool)
     if let folder, place.isFolder { staged.leftBehind = try copyCompanions(of: folder, to: place.directory) }
-    staged.notes = try dimensionMap().interfaceChanges(to: graph).map(\.text)
+    staged.notes = try dimensionMap().interfaceChanges(to: cut.graph).map(\.text)
     return staged
   }
 

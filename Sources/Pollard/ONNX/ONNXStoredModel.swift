@@ -115,6 +115,19 @@ package struct ONNXStoredModel: StoredModel {
     }
   }
 
+  /// Scalars and shape operands play no part; a matrix that was written transposed plays its original's.
+  package var tensorRoles: [TensorRole] {
+    tensorLines.compactMap { line in
+      let isComputed = line.name.split(separator: "/").last?.hasPrefix("constant") ?? false
+      guard line.elementCount > 1, !isComputed, !["I64", "I32", "BOOL"].contains(line.type) else { return nil }
+      let isTransposed = line.name.hasSuffix(".transposed") && line.shape.count == 2
+      let name = isTransposed ? String(line.name.dropLast(".transposed".count)) : line.name
+      return TensorRole(
+        role: ArchitectureRegistry.withoutBasePrefix(name), type: line.type,
+        shape: isTransposed ? line.shape.reversed() : line.shape, bytes: line.bytes)
+    }
+  }
+
   package func storedTensors() throws -> [(name: String, weight: Weight)] { Self.constants(of: imported.graph) }
   /// None: constants are compared where they are used, whatever their names.
   package var initializerNames: Set<String> { [] }

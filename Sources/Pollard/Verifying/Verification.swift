@@ -77,12 +77,14 @@ public struct Verification: Report {
         ? "NOT equal"
         : report.asksForProof
           ? "equal: the compacted model is the masked original's function"
-          : "equal within the tolerance: outputs agree on these inputs; between formats nothing can be proved"
+          : report.proof != nil
+            ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
+            : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(
-        "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors byte for byte; \(proof.removedUnits) units removed: "
+        "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors \(report.asksForProof ? "" : "rounded, ")byte for byte; \(proof.removedUnits) units removed: "
           + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
     } else {

@@ -7,7 +7,14 @@ import PollardBase
 import TensorStorage
 
 extension Verifier {
-  /// Compares models of different formats: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
+  /// Whether tensors of one part are stored in different element types, so that no bytes can be compared.
+  var isInOtherTypes: Bool {
+    let types = Dictionary(
+      original.stored.tensorRoles.map { ($0.role, $0.type) }, uniquingKeysWith: { first, _ in first })
+    return compacted.stored.tensorRoles.contains { tensor in types[tensor.role].map { $0 != tensor.type } ?? false }
+  }
+
+  /// Compares models of different formats or element types: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
   ///
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
@@ -35,12 +42,35 @@ extension Verifier {
       return VerificationReport(
         structure: .init(problems: problems), proof: nil, run: nil, mapping: mapping, asksForProof: false)
     }
+    let proof = try conversionProof(receipt)
     var run: VerificationReport.Run?
     do { run = try convertedRun(masked, values) } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
     return VerificationReport(
-      structure: .init(problems: problems), proof: nil, run: run, mapping: mapping, asksForProof: false)
+      structure: .init(problems: problems), proof: proof, run: run, mapping: mapping, asksForProof: false)
+  }
+
+  /// The proof that every tensor is the original's, cut and rounded to the type it is stored in; nil where some is not, or cannot be compared:
+  /// then the outputs alone decide.
+  private func conversionProof(_ receipt: CompactionPlan?) throws -> VerificationReport.Proof? {
+    let plan =
+      receipt
+      ?? CompactionPlan(
+        layers: map.layers.map { units in
+          LayerPlan(
+            index: units.index,
+            heads: units.heads.map {
+              HeadPlan(units: UnitPlan(before: $0.count, kept: Array(0..<$0.count)), groupsBefore: $0.groupCount)
+            },
+            neurons: units.neurons.map { UnitPlan(before: $0.size, kept: Array(0..<$0.size)) })
+        })
+    guard let found = try compacted.stored.checkpointTensors(after: nil),
+      let expected = try original.stored.checkpointTensors(after: (plan, plan.apply(to: map)))
+    else { return nil }
+    let tensors = try ConversionProof(expected: expected, found: found, pool: pool)
+    guard tensors.isComplete else { return nil }
+    return try prove(plan, TensorProof(paired: tensors.exactTensors, isSame: true, problems: []))
   }
 
   private func compareCounts(_ expected: [LayerSummary], _ problems: inout [String]) {

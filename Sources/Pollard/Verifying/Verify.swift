@@ -54,12 +54,16 @@ struct Verifier {
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try MaskTable(file: path, layers: original.layers).unitMask.wishes(for: map)
+    (wishes, otherWishes) = try original.unitMask(file: path).wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
-    if original.format != compacted.format { return try conversionReport() }
+    if original.format != compacted.format || isInOtherTypes { return try conversionReport() }
     var problems: [String] = []
+    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
+      problems.append(
+        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
+    }
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
@@ -156,7 +160,7 @@ struct Verifier {
   }
 
   /// Every tensor byte for byte, every missing unit dead or declared.
-  private func prove(_ plan: CompactionPlan, _ tensors: TensorProof) throws -> VerificationReport.Proof {
+  func prove(_ plan: CompactionPlan, _ tensors: TensorProof) throws -> VerificationReport.Proof {
     var proof = VerificationReport.Proof(
       ok: false, keptTensors: tensors.keptTensors, removedUnits: 0, dead: 0, declared: 0, constant: 0, padded: 0,
       unproven: 0, problems: tensors.problems)
@@ -269,7 +273,7 @@ struct Verifier {
         name: other.name, kind: other.dimension.kind,
         units: UnitPlan(before: other.dimension.size, kept: Array(0..<other.dimension.size), padded: off.sorted()))
     }
-    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map)
+    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map, fill: .readers)
   }
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
@@ -325,7 +329,7 @@ struct Verifier {
             name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
             kind: point.kind == .neurons ? .neurons : .heads,
             layer: point.layer, reference: point.value, other: other, axis: point.axis, positions: point.positions,
-            units: point.units))
+            otherPositions: point.compactPositions, units: point.units))
       }
     }
     let cuts = (try? plan.interfaceCuts(in: map)) ?? []

@@ -17,7 +17,7 @@ extension Weight {
     return size
   }
 
-  private func evaluate(_ box: Box, into target: BoxTarget, _ arena: ScratchArena) throws(FormatError) {
+  func evaluate(_ box: Box, into target: BoxTarget, _ arena: ScratchArena) throws(FormatError) {
     if box.extents.contains(0) { return }
     switch expression {
     case .stored(let tensor, let kept):
@@ -28,6 +28,9 @@ extension Weight {
     case .zeros:
       zeroBlock(extents: box.extents, size: elementSize, at: target.base, strides: target.strides)
     case .keep(let operand, let axis, let selection):
+      if case .dequantized = operand.expression, axis == shape.rank - 1 {
+        return try gather(selection, from: operand, box, into: target, arena)
+      }
       for run in selection.runs(first: box.lower[axis], count: box.extents[axis]) {
         var part = box
         part.lower[axis] = run.source
@@ -66,6 +69,13 @@ extension Weight {
     case .sum(let operand, let term):
       try operand.evaluate(box, into: target, arena)
       try combine(with: term, isProduct: false, box, target, arena)
+    case .dequantized(let operand, let format):
+      try dequantize(operand, format, box, into: target, arena)
+    case .quantized(let operand, let format):
+      try quantize(operand, format, box, into: target, arena)
+    case .byteSwapped(let operand):
+      try operand.evaluate(box, into: target, arena)
+      swapBytes(box, target)
     }
   }
 

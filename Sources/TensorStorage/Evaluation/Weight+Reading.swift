@@ -98,6 +98,9 @@ extension Weight {
     case .keep(let operand, _, _), .zeroing(let operand, _, _), .reshape(let operand):
       return operand.evaluationDemand
     case .transpose: return .blocks
+    case .dequantized(let operand, _), .quantized(let operand, _):
+      return operand.evaluationDemand == .blocks ? .blocks : .rows
+    case .byteSwapped(let operand): return operand.evaluationDemand
     case .cast(let operand): return operand.evaluationDemand == .blocks ? .blocks : .rows
     case .product(let a, let b), .sum(let a, let b):
       return a.evaluationDemand == .blocks || b.evaluationDemand == .blocks ? .blocks : .rows
@@ -124,7 +127,7 @@ extension Weight {
       let rows = operand.shape[0]
       return operand.byteView.reshaped([rows, operand.byteCount / max(1, rows)]).keeping(selection.indices, axis: 0)
         .reshaped([byteCount])
-    case .keep, .zeroing, .transpose, .concatenation, .cast, .product, .sum:
+    case .keep, .zeroing, .transpose, .concatenation, .cast, .product, .sum, .dequantized, .quantized, .byteSwapped:
       preconditionFailure("packed elements are only cut and joined along axis 0")
     }
   }

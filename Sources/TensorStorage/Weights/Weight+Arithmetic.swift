@@ -47,9 +47,11 @@ extension Weight {
 
   /// The elementwise sum with a term of the same rank, whose extents equal this weight's or are 1.
   ///
-  /// Formed and rounded as `multiplied(by:)` does it.
+  /// Formed and rounded as `multiplied(by:)` does it. A literal term and its negative, one after the other, disappear
+  /// unrounded: formats that store a parameter with something added to it are read and written so.
   public func adding(_ term: Weight) -> Weight {
     checkBroadcast(term)
+    if case .sum(let operand, let other) = expression, term.isLiteralNegative(of: other) { return operand }
     if case .transpose(let operand, let permutation) = expression {
       return operand.adding(term.transposed(inverse(permutation))).transposed(permutation)
     }
@@ -71,6 +73,16 @@ extension Weight {
 
   fileprivate func isExactWidening(of source: ElementType) -> Bool {
     if case .cast(let operand) = expression { operand.type == source && source.isEmbedded(in: type) } else { false }
+  }
+
+  /// Whether this and another are literals of one floating-point type that differ in the signs of all elements.
+  private func isLiteralNegative(of other: Weight) -> Bool {
+    guard case .literal(let bytes) = expression, case .literal(let opposite) = other.expression, type == other.type,
+      shape == other.shape, let width = type.byteCount, [.f64, .f32, .f16, .bf16].contains(type)
+    else { return false }
+    return zip(bytes, opposite).enumerated().allSatisfy { position, pair in
+      pair.0 == pair.1 ^ (position % width == width - 1 ? 0x80 : 0)
+    }
   }
 
   private var isOnes: Bool {

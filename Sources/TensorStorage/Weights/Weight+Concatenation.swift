@@ -35,6 +35,14 @@ extension Weight {
     {
       return concatenated(flat.map { $0.castOperand(of: operand.type) }, axis: axis).cast(to: first.type)
     }
+    if case .byteSwapped = lead.expression, flat.allSatisfy({ $0.isZeros || $0.isByteSwapped }) {
+      return concatenated(flat.map { $0.byteSwapped() }, axis: axis).byteSwapped()
+    }
+    if case .dequantized(_, let format) = lead.expression,
+      let packed = joined(flat.map { $0.packedBlocks(format) }, axis: axis)
+    {
+      return packed.dequantized(from: format)
+    }
     var merged: [Weight] = []
     for part in flat {
       if let joined = merged.last?.joined(with: part, axis: axis) {
@@ -56,6 +64,8 @@ extension Weight {
   }
 
   var isZeros: Bool { if case .zeros = expression { true } else { false } }
+
+  private var isByteSwapped: Bool { if case .byteSwapped = expression { true } else { false } }
 
   private func isCast(from source: ElementType) -> Bool {
     if case .cast(let operand) = expression { operand.type == source } else { false }

@@ -22,6 +22,9 @@ extension Weight: CustomStringConvertible {
     case .cast(let operand): return "cast(\(type)) of \(operand)"
     case .product(let operand, let factor): return "product of (\(operand); \(factor))"
     case .sum(let operand, let term): return "sum of (\(operand); \(term))"
+    case .dequantized(let operand, let format): return "unpack(\(format)) of \(operand)"
+    case .byteSwapped(let operand): return "swap bytes of \(operand)"
+    case .quantized(let operand, let format): return "pack(\(format)) of \(operand)"
     }
   }
 }

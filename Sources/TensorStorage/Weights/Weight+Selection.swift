@@ -52,6 +52,20 @@ extension Weight {
       return operand.keeping(indices, axis: axis).multiplied(by: factor.keepingUnlessBroadcast(indices, axis, extent))
     case .sum(let operand, let term):
       return operand.keeping(indices, axis: axis).adding(term.keepingUnlessBroadcast(indices, axis, extent))
+    case .dequantized(let operand, let format):
+      if axis < shape.rank - 1 { return operand.keeping(indices, axis: axis).dequantized(from: format) }
+      if let blocks = Self.wholeBlocks(indices, format) {
+        return operand.keeping(blocks, axis: axis).dequantized(from: format)
+      }
+      // Blocks of which nothing is kept are not read.
+      let (blocks, places) = Self.touchedBlocks(indices, format)
+      let touched = operand.keeping(blocks, axis: axis).dequantized(from: format)
+      return Weight(type: type, shape: result, .keep(touched, axis: axis, IndexSelection(places)))
+    case .byteSwapped(let operand):
+      return operand.keeping(indices, axis: axis).byteSwapped()
+    case .quantized(let operand, let format):
+      if axis < shape.rank - 2 { return operand.keeping(indices, axis: axis).quantized(to: format) }
+      return Weight(type: type, shape: result, .keep(self, axis: axis, IndexSelection(indices)))
     }
   }
 
@@ -83,7 +97,15 @@ extension Weight {
       {
         return operand.zeroing(list, axis: sourceAxis).reshaped(shape)
       }
-    case .stored, .literal, .keep, .concatenation, .cast, .product, .sum:
+    case .dequantized(let operand, let format):
+      // A block of zero bytes holds zeros in every format.
+      if axis < shape.rank - 1 { return operand.zeroing(ascending, axis: axis).dequantized(from: format) }
+      if let blocks = Self.wholeBlocks(ascending, format) {
+        return operand.zeroing(blocks, axis: axis).dequantized(from: format)
+      }
+    case .byteSwapped(let operand):
+      return operand.zeroing(ascending, axis: axis).byteSwapped()
+    case .stored, .literal, .keep, .concatenation, .cast, .product, .sum, .quantized:
       break
     }
     return Weight(type: type, shape: shape, .zeroing(self, axis: axis, IndexSelection(ascending)))

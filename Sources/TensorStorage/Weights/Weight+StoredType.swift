@@ -7,7 +7,7 @@ extension Weight {
       operand.storedType
     case .concatenation(let parts, _):
       Set(parts.map(\.storedType)).count == 1 ? parts.first?.storedType ?? type : type
-    case .stored, .literal, .zeros, .product, .sum: type
+    case .stored, .literal, .zeros, .product, .sum, .dequantized, .quantized, .byteSwapped: type
     }
   }
 }

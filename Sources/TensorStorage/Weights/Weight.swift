@@ -9,6 +9,8 @@ import PollardBase
 ///     casts, products, sums, …      in the order they were asked for; an exact widening followed by a cast is one cast
 ///     zeroed positions              inside casts
 ///     kept indices                  innermost; lists for the same axis compose
+///     unpacked blocks               around kept rows and whole blocks of bytes
+///     swapped bytes                 around kept indices and zeroed positions
 ///     stored bytes, literals, zeros leaves
 ///
 /// A matrix imported as `stored.transposed().cast(to: .f32)`, cut along both axes, and exported by casting and transposing
@@ -47,6 +49,12 @@ public struct Weight: Sendable, Hashable {
     case product(Weight, Weight)
     /// Elementwise sum; extents of 1 in the second operand are broadcast.
     case sum(Weight, Weight)
+    /// The numbers of packed blocks; the operand holds the bytes.
+    case dequantized(Weight, BlockFormat)
+    /// Numbers packed into blocks along the last axis.
+    case quantized(Weight, BlockFormat)
+    /// The bytes of each element in the opposite order.
+    case byteSwapped(Weight)
   }
 
   init(type: ElementType, shape: Shape, _ expression: Expression) {

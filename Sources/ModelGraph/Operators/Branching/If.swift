@@ -30,7 +30,7 @@ struct If: Operator {
         continue
       }
       let shape = zip(a, b).enumerated().map { axis, pair in
-        pair.0 == pair.1 ? pair.0 : .symbol("If(\(pair.0), \(pair.1))")
+        pair.0 == pair.1 ? pair.0 : .computed("If", ["\(pair.0)", "\(pair.1)"])
       }
       context.set(slot, ValueType(element, shape))
       guard let x = context.elements(1 + slot), let y = context.elements(1 + count + slot), x.count == y.count else {

@@ -21,9 +21,10 @@ struct ConvTranspose: Operator {
     let extra = context.node.integers("output_padding") ?? Array(repeating: 0, count: x.count - 2)
     for axis in 2..<x.count {
       let place = axis - 2
-      if let given, given.count >= x.count - 2 {
+      if let given, given.count >= x.count - 2, given.allSatisfy({ $0 >= 0 }) {
         result.append(Size(given[given.count - (x.count - 2) + place]))
-      } else if let window, window.kernel.count == x.count - 2, extra.count == x.count - 2, window.autoPad == "NOTSET",
+      } else if let window, window.kernel.count == x.count - 2, extra.count == x.count - 2, extra.allSatisfy({ (0..<1 << 30).contains($0) }),
+        window.autoPad == "NOTSET",
         let steps = x[axis].subtracting(1)?.multiplied(by: Size(window.strides[place])),
         let size = steps.adding(
           Size(

@@ -79,7 +79,7 @@ struct BinaryOperator: Operator {
   private func combine(_ x: Size?, _ y: Size?, _ sizes: (Size, Size) -> Size?) -> Size? {
     guard let x, let y else { return nil }
     if let result = sizes(x, y) { return result }
-    return isNonNegative?(x, y) == true ? .symbol("\(name.name)(\(x), \(y))") : nil
+    return isNonNegative?(x, y) == true ? .computed(name.name, ["\(x)", "\(y)"]) : nil
   }
 
   func relate(_ context: inout AxisContext) {

@@ -46,7 +46,7 @@ struct VariadicOperator: Operator {
         var size: Size?
         if let x = a.size, let y = b.size {
           // The smallest or largest of two sizes that are 0 or more is so too.
-          size = sizes(x, y) ?? (x.isNonNegative && y.isNonNegative ? .symbol("\(name.name)(\(x), \(y))") : nil)
+          size = sizes(x, y) ?? (x.isNonNegative && y.isNonNegative ? .computed(name.name, ["\(x)", "\(y)"]) : nil)
         }
         return SymbolicElement(size, origins: a.origins.union(b.origins))
       }

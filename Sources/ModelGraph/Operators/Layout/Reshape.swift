@@ -55,7 +55,7 @@ struct Reshape: Operator {
       } else if total.constant != nil, known.constant != nil {
         throw context.failure(expected: "\(total) elements", found: "\(shape.map { $0?.description ?? "-1" })")
       } else {
-        shape[open] = .symbol("Reshape(\(total), \(known))")
+        shape[open] = .computed("Reshape", ["\(total)", "\(known)"])
       }
       return shape.compactMap { $0 }
     }

@@ -57,7 +57,7 @@ struct Resize: Operator {
         {
           result[axis] = product
         } else {
-          result[axis] = .symbol("\(name.name)(\(shape[axis]), \(factor))")
+          result[axis] = .computed(name.name, ["\(shape[axis])", "\(factor)"])
         }
       }
     } else if let slot = sizes, let given = context.elements(slot), given.count == axes.count,
