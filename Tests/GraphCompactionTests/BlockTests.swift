@@ -271,6 +271,9 @@ struct BlockTests {
     Architecture(name: "two queries in a group") { .wholly(.llama(), heads: 8, groups: 4, size: 8) },
     Architecture(name: "blocks inside groups") { .wholly(.llama(), heads: 8, groups: 2, size: 16) },
     Architecture(name: "three queries in a group") { .wholly(.llama(), heads: 24, groups: 8, size: 8) },
+    Architecture(name: "fused grouped queries") {
+      .wholly(Fixture(projection: .fused, feedForward: .swiglu), heads: 8, groups: 4, size: 8)
+    },
     Architecture(name: "fused gate") { .wholly(Fixture.llama().with(.fusedSwiglu), heads: 8, groups: 4, size: 8) },
   ]
 
