@@ -246,6 +246,38 @@ struct BlockTests {
     #expect(try small.output(fixture.inputs()) == map.maskedGraph(mask).output(fixture.inputs()))
   }
 
+  @Test("Blocks hold nothing together where single numbers are written")
+  func writingNumbers() throws {
+    let fixture = Fixture.packed(.llama(), heads: 8, groups: 4, size: 8)
+    let map = try DimensionMap(try fixture.graph())
+    let mask = UnitMask(heads: [keeping(8, without: [2, 3]), nil], ffn: [[0.5] + keeping(95, without: [3]), nil])
+    let plan = try CompactionPlan.make(map, mask: mask, writesBlocks: false)
+    #expect(plan.counts == UnitCounts(requested: 3, removed: 3, declared: 3, rescaled: 1))
+    let small = try plan.apply(to: map)
+    #expect(try small.output(fixture.inputs()) == map.maskedGraph(mask).output(fixture.inputs()))
+  }
+
+  @Test("Zeros in packed rows and columns are found, also when every block but one is decoded for nothing")
+  func foundZeros() throws {
+    var fixture = Fixture.wholly(.llama())
+    fixture.tensors.set("layer.0.gate", columns: 32..<64)
+    fixture.tensors.set("layer.1.up", columns: 7..<8)
+    fixture.tensors.set("layer.1.down", rows: 64..<95)
+    fixture.tensors.set("layer.0.v", columns: 32..<48)
+    fixture.tensors.set("layer.0.o", rows: 48..<64)
+    let map = try DimensionMap(try fixture.graph())
+    #expect(code { _ = try CompactionPlan.make(map) } == "cutsThroughBlocks", "neuron 95 of layer 1 stays")
+    let plan = try CompactionPlan.make(map, roundTo: 32)
+    #expect(plan.layers[0].neurons?.removed.map(\.index) == Array(32..<64))
+    #expect(plan.layers[0].neurons?.removed.allSatisfy { $0.rule == "G3" } ?? false)
+    #expect(plan.layers[0].heads?.units.removed.map(\.index) == [2, 3])
+    #expect(plan.layers[0].heads?.units.removed.map(\.rule) == ["H2", "H1"])
+    #expect(plan.layers[1].neurons?.padded == [7] + Array(64..<95))
+    let small = try plan.apply(to: map)
+    #expect(try small.output(fixture.inputs()) == map.graph.output(fixture.inputs()))
+    #expect(try small.blocks("layer.1.down") == map.graph.blocks("layer.1.down"))
+  }
+
   @Test("Dead queries inside a group that stays are left as they are")
   func deadQueries() throws {
     var fixture = Fixture.packed(.llama(), heads: 8, groups: 4, size: 8)
@@ -271,6 +303,9 @@ struct BlockTests {
     Architecture(name: "two queries in a group") { .wholly(.llama(), heads: 8, groups: 4, size: 8) },
     Architecture(name: "blocks inside groups") { .wholly(.llama(), heads: 8, groups: 2, size: 16) },
     Architecture(name: "three queries in a group") { .wholly(.llama(), heads: 24, groups: 8, size: 8) },
+    Architecture(name: "fused grouped queries") {
+      .wholly(Fixture(projection: .fused, feedForward: .swiglu), heads: 8, groups: 4, size: 8)
+    },
     Architecture(name: "fused gate") { .wholly(Fixture.llama().with(.fusedSwiglu), heads: 8, groups: 4, size: 8) },
   ]
 

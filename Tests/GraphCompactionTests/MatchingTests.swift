@@ -29,6 +29,30 @@ struct MatchingTests {
     }
   }
 
+  @Test("Fill that is silenced by what makes it is found by what reads it", arguments: BlockTests.bases)
+  func silenced(_ architecture: Architecture) throws {
+    let fixture = architecture.make()
+    let map = try DimensionMap(try fixture.graph())
+    let ratio = fixture.heads / fixture.groups
+    for seed in 1...6 as ClosedRange<UInt64> {
+      var random = SeededGenerator(state: seed &* 0x2545_F491)
+      func list(_ count: Int, _ run: Int) -> [Float] {
+        (0..<count / run).flatMap { _ in Array(repeating: Bool.random(using: &random) ? Float(0) : 1, count: run) }
+      }
+      let mask = UnitMask(
+        heads: (0..<2).map { _ in list(fixture.heads, ratio) },
+        ffn: (0..<2).map { _ in list(96, 32).indices.map { Float($0 / 32 == 1 || random.next() % 3 > 0 ? 0 : 1) } })
+      let plan = try CompactionPlan.make(map, mask: mask, roundTo: 32, insists: true)
+      let found = try CompactionPlan.matching(map, try plan.apply(to: map), pool: pool)
+      for (a, b) in zip(plan.layers, found.layers) {
+        #expect(a.heads?.units.kept == b.heads?.units.kept, "seed \(seed), layer \(a.index)")
+        #expect(a.heads?.units.padded == b.heads?.units.padded, "seed \(seed), layer \(a.index)")
+        #expect(a.neurons?.kept == b.neurons?.kept, "seed \(seed), layer \(a.index)")
+        #expect(a.neurons?.padded == b.neurons?.padded, "seed \(seed), layer \(a.index)")
+      }
+    }
+  }
+
   @Test("Equal units are told apart by order")
   func duplicates() throws {
     var fixture = Fixture.bert()

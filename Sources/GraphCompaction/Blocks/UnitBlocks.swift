@@ -56,6 +56,15 @@ extension DimensionMap {
     return result
   }
 
+  /// Takes every unit as one that can go by itself.
+  mutating func forgetBlocks() {
+    for index in layers.indices {
+      layers[index].heads?.blocks = nil
+      layers[index].neuronBlocks = nil
+    }
+    for index in others.indices { others[index].blocks = nil }
+  }
+
   /// The fewest consecutive units such that every block lies within a run of them; all where a block holds something else beside units.
   private static func run(_ owners: [Int], _ elements: Int, of total: Int) -> Int {
     var spans: Set<[Int]> = []

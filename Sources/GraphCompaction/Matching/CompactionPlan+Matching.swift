@@ -6,8 +6,8 @@ extension CompactionPlan {
   /// The plan that leads from one model to a smaller one, found by comparing the weights that make each unit.
   ///
   /// For models that come without a receipt. Both graphs have the same nodes, but for those that only compute shapes. Kept units are in
-  /// ascending order; of units with equal weights the first that fits is taken. Units whose readers are all zero in the smaller model are
-  /// listed as fill. Nothing is said about why units went: the lists of removed units are empty.
+  /// ascending order; of units with equal weights the first that fits is taken. Units whose readers are all zero in the smaller model,
+  /// or whose makers are and nothing else is changed, are listed as fill. Nothing is said about why units went: the lists of removed units are empty.
   ///
   /// - Throws: `noMatch` when the graphs differ in more than the number of units, or a unit of the smaller one is not in the original;
   ///   `FormatError` from reading weights. Every weight of a unit is read once in both models.
@@ -57,25 +57,47 @@ private struct UnitMatching {
     self.pool = pool
   }
 
-  /// The digests of the weights that make each group and each query head (or neuron, each its own group).
+  /// The digests of one operand that makes units: of each group alone and of each query head (or neuron, each its own group).
   private struct Digests {
-    var groups: [Int: UInt64] = [:]
-    var units: [Int: UInt64] = [:]
+    var groups: [UInt64?]
+    var units: [UInt64?]
 
-    /// A position of a unit tells about the unit, one of a group without unit about the group.
-    mutating func add(_ digest: UInt64, group: Int, unit: Int) {
-      if unit >= 0 {
-        units[unit] = (units[unit, default: 0] &* 31) ^ digest
-      } else if group >= 0 {
-        groups[group] = (groups[group, default: 0] &* 31) ^ digest
+    init(_ positions: [UInt64], groups owners: [Int], units: [Int], counts: (outer: Int, inner: Int)) {
+      groups = Array(repeating: nil, count: counts.outer)
+      self.units = Array(repeating: nil, count: counts.outer * counts.inner)
+      for (place, digest) in positions.enumerated() {
+        // A position of a unit tells about the unit, one of a group without unit about the group.
+        if units[place] >= 0 {
+          self.units[units[place]] = ((self.units[units[place]] ?? 0) &* 31) ^ digest
+        } else if owners[place] >= 0 {
+          groups[owners[place]] = ((groups[owners[place]] ?? 0) &* 31) ^ digest
+        }
       }
     }
   }
 
-  /// Whether all elements at each position along an axis are +0.
-  private func zeroPositions(_ weight: Weight, along axis: Int) throws -> [Bool] {
-    let zero = Weight.zeros(type: .f32, shape: weight.shape)
-    return zip(try weight.digests(along: axis), try zero.digests(along: axis)).map(==)
+  /// One operand that makes units, in both models.
+  private struct Maker {
+    var old: Digests
+    var new: Digests
+    /// The digests that zeros of the smaller model have; nil where nothing that stays can have lost what makes it.
+    var zero: Digests?
+
+    /// Whether a group or unit of the smaller model has an original's numbers, or zeros in their place.
+    func fits(
+      _ part: KeyPath<Digests, [UInt64?]>, _ new: Int, _ old: Int, _ isSilenced: inout Bool
+    ) -> Bool {
+      let found = self.new[keyPath: part][new]
+      if found == self.old[keyPath: part][old] { return true }
+      guard let zero, found == zero[keyPath: part][new] else { return false }
+      isSilenced = true
+      return true
+    }
+  }
+
+  /// The digests at each position along an axis if all elements were +0.
+  private func zeroDigests(_ weight: Weight, along axis: Int) throws -> [UInt64] {
+    try Weight.zeros(type: .f32, shape: weight.shape).digests(along: axis)
   }
 
   mutating func match(_ set: UnitSet, _ subject: DiagnosticSubject) throws -> (kept: [Int], padded: [Int]) {
@@ -90,10 +112,11 @@ private struct UnitMatching {
     }
     let positions = AxisPositions(table: map.relations.table, keep: keep)
     let sums = Set(set.contractions.map(\.node))
-    var old = Digests()
-    var new = Digests()
+    let maySilence = map.unitBlocks(of: set) != nil
+    var makers: [Maker] = []
     var readers: [Int: Bool] = [:]
     var originalReaders: [Int: Bool] = [:]
+    var readings: [(old: Digests, new: Digests)] = []
     for use in Set(set.dimensions.flatMap(\.uses)).sorted(by: {
       ($0.slot.node, $0.slot.slot, $0.axis) < ($1.slot.node, $1.slot.slot, $1.axis)
     }) {
@@ -104,24 +127,30 @@ private struct UnitMatching {
       guard let owners = set.units(along: axis, map.relations.table), places.count == after.shape[use.axis] else {
         continue
       }
+      let groups = groups(along: axis, set)
+      let newOwners = places.map { owners[$0] }
+      let newGroups = places.map { groups[$0] }
+      let size = (outer: outer, inner: inner)
+      func old(_ digests: [UInt64]) -> Digests { Digests(digests, groups: groups, units: owners, counts: size) }
+      func new(_ digests: [UInt64]) -> Digests { Digests(digests, groups: newGroups, units: newOwners, counts: size) }
+      let found = (try before.digests(along: use.axis), try after.digests(along: use.axis))
       if sums.contains(use.slot.node) {
-        for (place, isZero) in try zeroPositions(after, along: use.axis).enumerated() where owners[places[place]] >= 0 {
-          readers[owners[places[place]]] = (readers[owners[places[place]]] ?? true) && isZero
+        let zeros = (try zeroDigests(before, along: use.axis), try zeroDigests(after, along: use.axis))
+        for (place, owner) in newOwners.enumerated() where owner >= 0 {
+          readers[owner] = (readers[owner] ?? true) && found.1[place] == zeros.1[place]
         }
-        for (place, isZero) in try zeroPositions(before, along: use.axis).enumerated() where owners[place] >= 0 {
-          originalReaders[owners[place]] = (originalReaders[owners[place]] ?? true) && isZero
+        for (place, owner) in owners.enumerated() where owner >= 0 {
+          originalReaders[owner] = (originalReaders[owner] ?? true) && found.0[place] == zeros.0[place]
         }
+        if maySilence { readings.append((old(found.0), new(found.1))) }
         continue
       }
-      let groups = groups(along: axis, set)
-      for (position, digest) in try before.digests(along: use.axis).enumerated() {
-        old.add(digest, group: groups[position], unit: owners[position])
-      }
-      for (place, digest) in try after.digests(along: use.axis).enumerated() {
-        new.add(digest, group: groups[places[place]], unit: owners[places[place]])
-      }
+      makers.append(
+        Maker(
+          old: old(found.0), new: new(found.1),
+          zero: maySilence ? new(try zeroDigests(after, along: use.axis)) : nil))
     }
-    guard counts == (outer, inner) || !new.units.isEmpty || !new.groups.isEmpty else {
+    guard counts == (outer, inner) || !makers.isEmpty else {
       throw CompactionError(
         .noMatch, subject: subject, expected: "weights by which units can be told apart", found: "none")
     }
@@ -131,9 +160,11 @@ private struct UnitMatching {
     for group in 0..<counts.outer {
       // A group fits when its own weights do and its queries are found inside it, in order.
       var found: [Int]?
+      var isSilenced = false
       while found == nil, next < outer {
-        if old.groups[next] == new.groups[group] {
-          found = queries(counts.inner, of: group, in: next, inner, old, new)
+        isSilenced = false
+        if makers.allSatisfy({ $0.fits(\.groups, group, next, &isSilenced) }) {
+          found = queries(counts.inner, of: group, in: next, inner, makers, readings, &isSilenced)
         }
         next += 1
       }
@@ -145,7 +176,9 @@ private struct UnitMatching {
       }
       for (query, index) in found.enumerated() {
         kept.append(index)
-        if readers[group * inner + query] ?? false, originalReaders[index] != true { padded.append(index) }
+        if isSilenced || readers[group * inner + query] ?? false && originalReaders[index] != true {
+          padded.append(index)
+        }
       }
     }
     // Weights between two dimensions are compared once the other one is known.
@@ -153,16 +186,29 @@ private struct UnitMatching {
     return (kept, padded)
   }
 
+  /// The units of a group that fit those of a smaller one, in order; where what makes them is zero, what reads them must be the same.
   private func queries(
-    _ count: Int, of group: Int, in candidate: Int, _ inner: Int, _ old: Digests, _ new: Digests
+    _ count: Int, of group: Int, in candidate: Int, _ inner: Int, _ makers: [Maker],
+    _ readings: [(old: Digests, new: Digests)], _ isSilenced: inout Bool
   ) -> [Int]? {
     var result: [Int] = []
     var next = 0
+    let isGroupSilenced = isSilenced
     for query in 0..<count {
-      while next < inner, old.units[candidate * inner + next] != new.units[group * inner + query] { next += 1 }
-      if next == inner { return nil }
-      result.append(candidate * inner + next)
-      next += 1
+      var found: Int?
+      while found == nil, next < inner {
+        let (new, old) = (group * inner + query, candidate * inner + next)
+        var isUnitSilenced = isGroupSilenced
+        if makers.allSatisfy({ $0.fits(\.units, new, old, &isUnitSilenced) }),
+          !isUnitSilenced || readings.allSatisfy({ $0.new.units[new] == $0.old.units[old] })
+        {
+          found = old
+          isSilenced = isSilenced || isUnitSilenced
+        }
+        next += 1
+      }
+      guard let found else { return nil }
+      result.append(found)
     }
     return result
   }

@@ -100,9 +100,11 @@ public struct CompactionPlan: Sendable, Hashable {
         .cannotLoad, subject: .option("--for \(loader)"),
         remedy: "\(row.remark); leave --for out, or name a loader that reads this format")
     }
+    var map = map
+    if !request.writesBlocks { map.forgetBlocks() }
     let (candidates, others) = try Self.candidates(map, request, pool)
     let blocks = BlockPolicy(roundTo: request.roundTo, requantizes: request.requantizes, hasMask: request.mask != nil)
-    if !request.requantizes { try map.requireFactorsAreStorable(candidates) }
+    if !request.requantizes, request.writesBlocks { try map.requireFactorsAreStorable(candidates) }
     let selection = try LayerSelection(
       layers: map.layers, candidates: candidates, roundTo: request.roundTo, allowsPadding: request.allowsPadding,
       blocks: blocks)

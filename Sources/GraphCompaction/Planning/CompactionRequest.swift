@@ -22,6 +22,8 @@ public struct CompactionRequest: Sendable, Hashable {
   public var roundTo: Int
   /// Whether packed weights may be rounded anew where a cut goes through their blocks.
   public var requantizes: Bool
+  /// Whether weights that are packed in blocks are written so; where they are written as single numbers, blocks hold nothing together.
+  public var writesBlocks: Bool
   /// Whether units that asked to go may stay as fill, with zero consumer weights, where counts demand it.
   public var allowsPadding: Bool
   /// Whether the result may be written for another, more permissive class that computes the same function.
@@ -32,7 +34,7 @@ public struct CompactionRequest: Sendable, Hashable {
   /// Creates a request; the defaults are those of the command line.
   public init(
     mask: UnitMask? = nil, shape: CompactionShape = .auto, loader: String? = nil, roundTo: Int = 1,
-    requantizes: Bool = false, allowsPadding: Bool = true, allowsRetarget: Bool = false,
+    requantizes: Bool = false, writesBlocks: Bool = true, allowsPadding: Bool = true, allowsRetarget: Bool = false,
     allowsNearlyEverything: Bool = false
   ) {
     self.mask = mask
@@ -40,6 +42,7 @@ public struct CompactionRequest: Sendable, Hashable {
     self.loader = loader
     self.roundTo = roundTo
     self.requantizes = requantizes
+    self.writesBlocks = writesBlocks
     self.allowsPadding = allowsPadding
     self.allowsRetarget = allowsRetarget
     self.allowsNearlyEverything = allowsNearlyEverything

@@ -123,16 +123,16 @@ extension DimensionMap {
     }
   }
 
-  /// The positions of units along an axis; of heads along an axis that counts groups alone, those of the groups.
+  /// The positions of units along an axis, and of heads those that belong to their groups alone, as keys and values do.
   private func positions(of units: Set<Int>, in set: UnitSet, along axis: Axis, _ table: FactorTable) -> [Int] {
-    if let owners = set.units(along: axis, table), owners.contains(where: { $0 >= 0 }) {
-      return owners.indices.filter { units.contains(owners[$0]) }
-    }
-    guard case .heads(let heads) = set, let groups = heads.groups,
-      let owners = table.coordinates(of: groups.factor, in: axis)
-    else { return [] }
+    let owners = set.units(along: axis, table) ?? []
+    var result = owners.indices.filter { units.contains(owners[$0]) }
+    guard case .heads(let heads) = set, heads.queries != nil, let groups = heads.groups,
+      let shared = table.coordinates(of: groups.factor, in: axis)
+    else { return result }
     let silent = Set(units.map { $0 / heads.queriesPerGroup })
-    return owners.indices.filter { silent.contains(owners[$0]) }
+    result += shared.indices.filter { silent.contains(shared[$0]) && !(owners.indices.contains($0) && owners[$0] >= 0) }
+    return result.sorted()
   }
 
   /// Proves that units whose makers are zero are zero where they are summed over, for every input, by the zero rules of the operators between.

@@ -235,12 +235,14 @@ extension CompactionPlan {
   static func make(
     _ map: DimensionMap, mask: UnitMask? = nil, shape: CompactionShape = .ragged, rules: [LoaderRule] = [],
     loader: String? = nil, roundTo: Int = 1, requantizes: Bool = false,
+    writesBlocks: Bool = true,
     allowsPadding: Bool = true, allowsRetarget: Bool = false, insists: Bool = false
   ) throws -> CompactionPlan {
     try CompactionPlan(
       map: map,
       request: CompactionRequest(
         mask: mask, shape: shape, loader: loader, roundTo: roundTo, requantizes: requantizes,
+        writesBlocks: writesBlocks,
         allowsPadding: allowsPadding, allowsRetarget: allowsRetarget, allowsNearlyEverything: insists),
       rules: LoaderRules(rules), pool: pool)
   }
