@@ -15,6 +15,12 @@ extension DiagnosticCode where Domain == CompactionDomain {
   /// Groups of a layer would keep different numbers of query heads.
   public static let unevenGroups = Self(
     "unevenGroups", "the groups of a layer would keep different numbers of query heads")
+  /// Units that are to go share blocks of packed numbers with units that stay.
+  public static let cutsThroughBlocks = Self(
+    "cutsThroughBlocks", "the cut goes through blocks of packed numbers, which cannot be parted without rounding anew")
+  /// Fill in packed weights cannot be kept silent by what makes it.
+  public static let notSilenced = Self(
+    "notSilenced", "units that stay as fill cannot be made to contribute nothing without touching packed weights")
   /// The wanted counts are reached only by keeping units as fill, which the request forbids.
   public static let paddingNeeded = Self(
     "paddingNeeded", "the request cannot be met without keeping some units as fill")

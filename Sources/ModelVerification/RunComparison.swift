@@ -32,13 +32,15 @@ public struct ComparedValue: Sendable {
   public var axis: Int?
   /// The positions along that axis that the other has; nil for all.
   public var positions: [Int]?
+  /// The positions along the other's axis that are compared with these; nil for all in order.
+  public var otherPositions: [Int]?
   /// The original number of the unit at each of those positions.
   public var units: [Int]?
 
   /// Creates a value to compare.
   public init(
     name: String, kind: Kind, layer: Int?, reference: ValueID, other: ValueID, axis: Int? = nil,
-    positions: [Int]? = nil, units: [Int]? = nil
+    positions: [Int]? = nil, otherPositions: [Int]? = nil, units: [Int]? = nil
   ) {
     self.name = name
     self.kind = kind
@@ -47,6 +49,7 @@ public struct ComparedValue: Sendable {
     self.other = other
     self.axis = axis
     self.positions = positions
+    self.otherPositions = otherPositions
     self.units = units
   }
 }
@@ -54,6 +57,15 @@ public struct ComparedValue: Sendable {
 extension ComparedValue {
   /// The part of the reference's value that is compared: along an inner axis cut at once, along the last when its rows are chosen.
   fileprivate func select(from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
+    select(positions, from: tensor)
+  }
+
+  /// The part of the other's value that is compared.
+  fileprivate func selectOther(from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
+    select(otherPositions, from: tensor)
+  }
+
+  private func select(_ positions: [Int]?, from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
     guard let axis, let positions, axis < tensor.rank - 1 else { return (tensor, positions) }
     return (tensor.selecting(positions, axis: axis), nil)
   }
@@ -129,9 +141,11 @@ public struct RunComparison: Sendable {
     do {
       _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
         for index in byOther[id] ?? [] {
-          let rows = rows(of: id, tensor, in: other, valid)
-          let found = select(tensor, nil, rows)
-          var agreement = agree(compared[index], kept[index] ?? [], found, width: rows.width)
+          let chosen = compared[index].selectOther(from: tensor)
+          let rows = rows(of: id, chosen.tensor, in: other, valid)
+          let found = select(chosen.tensor, chosen.positions, rows)
+          let width = chosen.positions?.count ?? rows.width
+          var agreement = agree(compared[index], kept[index] ?? [], found, width: width)
           if compared[index].kind == .output, compared[index].name == "logits" {
             top = topShare(kept[index] ?? [], found, width: rows.width)
           }

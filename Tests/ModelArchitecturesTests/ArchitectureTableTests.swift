@@ -57,7 +57,7 @@ enum ArchitectureTable {
     lines += ["| model_type | prefix | attention | feed-forward | classes |", "|---|---|---|---|---|"]
     for item in summaries {
       lines.append(
-        "| `\(item.modelType)` | `\(item.basePrefix)` | \(item.sharesKeyValueHeads ? "heads, kv_groups" : "heads") "
+        "| `\(item.modelType)` | \(item.basePrefix.isEmpty ? "" : "`\(item.basePrefix)`") | \(item.sharesKeyValueHeads ? "heads, kv_groups" : "heads") "
           + "| \(item.isGated ? "gated" : "plain") | \(item.classNames.map { "`\($0)`" }.joined(separator: ", ")) |")
     }
     lines += [
@@ -86,6 +86,7 @@ enum ArchitectureTable {
     switch capability {
     case .fixed: "the original's count"
     case .uniform: "one count in all layers"
+    case .uniformAlike: "one count in all layers, the same heads throughout a stack"
     case .uniformDividing(let total): "one count in all layers, a divisor of \(total)"
     case .perLayer: "each layer its own"
     }

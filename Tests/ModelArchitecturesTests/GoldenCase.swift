@@ -17,6 +17,18 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
   var className: String { entry["class"]?.stringValue ?? "" }
   var modelType: String { entry["model_type"]?.stringValue ?? "" }
 
+  /// The number of layers that are a decoder's attentions to its encoder.
+  var furtherBlockCount: Int {
+    (entry["layers_ragged"]?.arrayValue ?? []).count { $0["ffn"]?["before"]?.intValue == 0 }
+  }
+
+  /// The names of the states before and after the layers.
+  var hiddenStates: Set<String> {
+    let listed = (entry["outputs"]?.arrayValue ?? []).compactMap(\.stringValue).filter { $0.contains("hidden_states.") }
+    let count = entry["layers"]?.intValue ?? 0
+    return listed.isEmpty ? Set((0...count).map { "hidden_states.\($0)" }) : Set(listed)
+  }
+
   func path(_ key: String) -> String? { entry[key]?.stringValue.map { Paths.join(golden, $0) } }
 
   func integer(_ key: String) throws -> Int { try #require(entry[key]?.intValue) }

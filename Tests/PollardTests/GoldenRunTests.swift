@@ -36,8 +36,10 @@ import Testing
       let results = try Tensors.doubles(folder("out.safetensors"))
       let expected = try Tensors.doubles(#require(runnable.golden.path("expected")))
       #expect(Set(expected.keys) == Set(runnable.golden.entry["outputs"]?.arrayValue?.compactMap(\.stringValue) ?? []))
-      let valid = try #require(try Tensors.doubles(inputs)["attention_mask"]).values
+      let given = try Tensors.doubles(inputs)
       for (name, reference) in expected {
+        let isDecoder = given["decoder_attention_mask"] != nil && !name.hasPrefix("encoder_")
+        let valid = try #require(given[isDecoder ? "decoder_attention_mask" : "attention_mask"]).values
         let result = try #require(results[name], "\(name)")
         #expect(result.extents == reference.extents, "\(name)")
         let width = runnable.golden.isPerToken(name) ? reference.values.count / valid.count : 0

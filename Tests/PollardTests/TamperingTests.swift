@@ -9,7 +9,10 @@ import Testing
 
     @Test(
       "one flipped bit in any tensor, with the receipt and without",
-      arguments: ["bert-masked-lm", "distilbert-plain", "gpt2-lm", "llama-grouped", "qwen3"], [true, false])
+      arguments: [
+        "bert-masked-lm", "distilbert-plain", "gpt2-lm", "llama-grouped", "qwen3", "gemma2", "phi3",
+        "stablelm-head-norms-5",
+      ], [true, false])
     func everyTensor(_ name: String, _ hasReceipt: Bool) throws {
       let folder = try TemporaryFolder()
       let (scenario, output) = try compacted(name, .masks, in: folder)
@@ -61,7 +64,12 @@ import Testing
         ("qwen3", "rope_theta", 9999.0), ("gpt2-lm", "layer_norm_epsilon", 1e-6),
         ("gpt2-lm", "scale_attn_weights", false),
         ("mistral-window", "sliding_window", 2), ("distilbert-plain", "activation", "relu"),
-        ("llama-rope-llama3", "rope_scaling", nil),
+        ("llama-rope-llama3", "rope_scaling", nil), ("gemma2", "attn_logit_softcapping", 1.25),
+        ("gemma2", "final_logit_softcapping", nil), ("gemma2", "query_pre_attn_scalar", 11),
+        ("gemma2", "layer_types", .array(["full_attention", "sliding_attention", "sliding_attention"])),
+        ("gemma3", "rope_local_base_freq", 20000.0), ("gemma3", "rope_scaling", nil),
+        ("phi3", "partial_rotary_factor", 0.5), ("phi3-longrope", "original_max_position_embeddings", 11),
+        ("stablelm", "partial_rotary_factor", 0.5),
       ])
     func configuration(_ name: String, _ key: String, _ value: JSONValue) throws {
       let folder = try TemporaryFolder()

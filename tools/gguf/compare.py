@@ -20,7 +20,10 @@ def short(value):
 
 def differences(ours, theirs, intended=None, order=True):
     """Sentences, empty when the files say the same. `intended` {key: reason} are left out."""
-    a, b, intended, found = container.File(ours), container.File(theirs), intended or {}, []
+    try:
+        a, b, intended, found = container.File(ours), container.File(theirs), intended or {}, []
+    except (OSError, ValueError) as error:
+        return [f"not read: {error}"]
     if a.version != b.version:
         found.append(f"version {a.version}, expected {b.version}")
     keys, expected = ([key for key in file.metadata if key not in intended] for file in (a, b))

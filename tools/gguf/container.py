@@ -148,3 +148,36 @@ def write(path, metadata, tensors):
             file.write(data)
             file.write(bytes(-len(data) % ALIGNMENT))
     os.replace(path + ".part", path)
+
+
+def rewrite(source, out, form):
+    """A copy in version 1 or 2, or as version 3 in big-endian (f32, f16 and bf16 tensors only)."""
+    file = File(source)
+    order, size = (">", "Q") if form == "big" else ("<", "I" if form == 1 else "Q")
+    count = lambda number: struct.pack(order + size, number)
+    string = lambda value: count(len(value.encode())) + value.encode()
+
+    def body(value):
+        one = string if value.type == STRING else lambda v: struct.pack(order + SCALARS[value.type], v)
+        if not value.is_array:
+            return struct.pack(order + "i", value.type) + one(value.value)
+        return struct.pack(order + "ii", ARRAY, value.type) + count(len(value.value)) + b"".join(map(one, value.value))
+
+    head = b"GGUF" + struct.pack(order + "I", 3 if form == "big" else form) + count(len(file.tensors)) + count(len(file.metadata))
+    head += b"".join(string(key) + body(value) for key, value in file.metadata.items())
+    offset = 0
+    for tensor in file.tensors.values():
+        head += string(tensor.name) + struct.pack(order + "I", len(tensor.extents))
+        head += b"".join(map(count, tensor.extents)) + struct.pack(order + "IQ", tensor.type, offset)
+        offset += -(-len(tensor.data) // ALIGNMENT) * ALIGNMENT
+    with open(out, "wb") as target:
+        target.write(head + bytes(-len(head) % ALIGNMENT))
+        for tensor in file.tensors.values():
+            data = bytes(tensor.data)
+            if form == "big":
+                width = TYPES[tensor.type][2]
+                swapped = bytearray(len(data))
+                for byte in range(width):
+                    swapped[byte::width] = data[width - 1 - byte::width]
+                data = bytes(swapped)
+            target.write(data + bytes(-len(data) % ALIGNMENT))

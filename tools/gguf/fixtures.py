@@ -44,6 +44,27 @@ GEMMA = dict(num_attention_heads=4, num_key_value_heads=2, head_dim=64, max_posi
              hidden_activation="gelu_pytorch_tanh")
 BERT = dict(num_attention_heads=8, max_position_embeddings=64, type_vocab_size=2)
 PHI3 = ("<|endoftext|>", "<|user|>", "<|end|>", "<|assistant|>")  # llama.cpp looks for the first by the model's name
+CARD = """---
+license: apache-2.0
+license_name: acme
+language:
+- en
+- de
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- chat
+- acme
+base_model: acme-ai/Acme-Llama-3M-v1.0
+datasets:
+- acme-ai/some-text
+- other/data
+---
+
+# Acme
+
+A model card as the Hub has them.
+"""
 HEADS = "head_mask"
 GROUPS = "kv_group_mask"
 
@@ -52,6 +73,9 @@ GROUPS = "kv_group_mask"
 # logits and torch's (llama.cpp leaves out the scale of T5's tied embedding).
 FIXTURES = {
     "llama": dict(model="LlamaForCausalLM", config=LLAMA | WIDE, vocabulary=spm(), mixes=MIXES + MORE, masks=GROUPS),
+    "tiny": dict(model="LlamaForCausalLM", vocabulary=spm(352), dtype="float16", mixes=["q4_0"], masks=GROUPS,
+                 config=LLAMA | dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+                                     num_key_value_heads=2, max_position_embeddings=64)),
     "llama-padded": dict(model="LlamaForCausalLM", config=LLAMA | SLIM | dict(vocab_size=400), dtype="float16",
                          vocabulary=spm(added=("<|user|>", "<|assistant|>", "<extra>"),
                                         chat_template="{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}")),
@@ -61,6 +85,9 @@ FIXTURES = {
                        original_max_position_embeddings=64))),
     "llama-biased": dict(model="LlamaForCausalLM", vocabulary=bpe(**LLAMA3), pre="llama-bpe",
                          config=LLAMA | SLIM | dict(attention_bias=True, rope_scaling=dict(rope_type="linear", factor=2.0))),
+    "Acme-Llama-3M-Instruct-v1.2": dict(  # what the converter reads out of the folder's name, its card and its sampling
+        model="LlamaForCausalLM", vocabulary=spm(), config=LLAMA | SLIM, files={"README.md": CARD, "generation_config.json": json.dumps(
+            {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 40, "eos_token_id": [2, 1], "bos_token_id": 1})}),
     "mistral": dict(model="MistralForCausalLM", vocabulary=spm(), dtype="bfloat16", mixes=["q4_k_m", "q8_0"], masks=GROUPS,
                     config=LLAMA | WIDE | dict(sliding_window=None, head_dim=32)),
     "qwen2": dict(model="Qwen2ForCausalLM", vocabulary=bpe(**QWEN), pre="qwen2", masks=GROUPS,
@@ -297,7 +324,7 @@ def build(root, name):
     cls = getattr(transformers, fixture["model"])
     settings = dict(fixture["config"])
     if "vocab_size" not in settings:
-        settings["vocab_size"] = size or 384
+        settings["vocab_size"] = size
     if os.path.exists(os.path.join(dense, "tokenizer.json")):  # the special tokens' ids, where they are
         tokenizer = json.load(open(os.path.join(dense, "tokenizer_config.json")))
         ids = {entry["content"]: int(i) for i, entry in tokenizer["added_tokens_decoder"].items()}
@@ -310,6 +337,9 @@ def build(root, name):
     model = cls._from_config(config, attn_implementation="eager").eval()
     fill(model, generator)
     model.to(dtype).save_pretrained(dense)
+    for file, text in fixture.get("files", {}).items():
+        with open(os.path.join(dense, file), "w") as target:
+            target.write(text)
     tokens = torch.randint(8, min(settings["vocab_size"], 300), (24,), generator=generator).tolist()
     if fixture.get("decoder"):
         decoder = [0] + torch.randint(8, 300, (9,), generator=generator).tolist()

@@ -1,11 +1,15 @@
+#!/usr/bin/env python3
 """llama.cpp's quantise tool: its choice of a type per tensor (src/llama-quant.cpp), on ggml's own quantisers.
+
+    quantise.py SOURCE.gguf OUT.gguf MIX [THREADS]
 
 The wheel exports ggml_quantize_chunk but not llama_model_quantize, so the choices are stated here: for models without
 experts, without an importance matrix, and with at most eight query heads to a key/value head in small sizes.
 """
 
-import ctypes
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import container
 
@@ -134,23 +138,30 @@ def floats(tensor):
     raise ValueError(f"{tensor.name} is {tensor.type_name}")
 
 
-def blocks(lib, values, type, columns):
-    """ggml's bytes of f32 values."""
+def blocks(lib, values, type, columns, threads=1):
+    """ggml's bytes of f32 values, without an importance matrix."""
     import numpy
 
-    values = numpy.ascontiguousarray(values, numpy.float32)
+    values = numpy.ascontiguousarray(values, numpy.float32).reshape(-1, columns)
     if type == "f16":
         return values.astype(numpy.float16).tobytes()
-    out = ctypes.create_string_buffer(container.size_of(container.IDS[type], (columns, values.size // columns)))
-    # Types whose table search takes weights get none: every value counts alike.
-    done = lib.ggml_quantize_chunk(container.IDS[type], values.ctypes.data_as(ctypes.c_void_p), out, 0,
-                                   values.size // columns, columns, None)
+    size = container.size_of(container.IDS[type], (columns,))
+    out = numpy.zeros(size * len(values), numpy.uint8)
+
+    rows = max(1, (1 << 20) // columns) if threads > 1 else len(values)
+
+    def chunk(start):  # the call lets other threads of Python run
+        count = min(rows, len(values) - start)
+        return lib.ggml_quantize_chunk(container.IDS[type], values.ctypes.data, out.ctypes.data, start * columns, count, columns, None)
+
+    with ThreadPoolExecutor(threads) as pool:
+        done = sum(pool.map(chunk, range(0, len(values), rows)))
     if done != len(out):
         raise ValueError(f"ggml wrote {done} bytes of {len(out)}")
-    return out.raw
+    return out.data
 
 
-def quantise(source, out, mix, lib=None):
+def quantise(source, out, mix, lib=None, threads=1):
     """Writes `out`: what the tool makes of the f32 or f16 file `source`."""
     import llama
 
@@ -170,6 +181,10 @@ def quantise(source, out, mix, lib=None):
         while len(extents) > 1 and extents[-1] == 1:
             extents = extents[:-1]
         type = chooser.type(name, extents) if len(extents) > 1 and allows(name, extents) else tensor.type_name
-        data = tensor.data if type == tensor.type_name else blocks(lib, floats(tensor), type, extents[0])
+        data = tensor.data if type == tensor.type_name else blocks(lib, floats(tensor), type, extents[0], threads)
         tensors.append((name, extents, container.IDS[type], data))
     container.write(out, metadata, tensors)
+
+
+if __name__ == "__main__":
+    quantise(*sys.argv[1:4], threads=int(sys.argv[4]) if len(sys.argv) > 4 else 1)

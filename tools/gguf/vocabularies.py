@@ -45,6 +45,7 @@ def llama(folder, size, special=("<unk>", "<s>", "</s>"), added=None, **extra):
     if added:
         write_json(folder, "added_tokens.json", {text: size + i for i, text in enumerate(added)})
     write_json(folder, "special_tokens_map.json", {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"})
+    return size + len(added or ())
 
 
 def gemma(folder, size):
@@ -58,6 +59,7 @@ def gemma(folder, size):
         "bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>",
         "chat_template": "{{ bos_token }}{% for message in messages %}{{ message['content'] }}{% endfor %}",
         "tokenizer_class": "GemmaTokenizer"})
+    return size
 
 
 def entry(text, special=True, normalized=False):
@@ -70,6 +72,7 @@ def t5(folder, size):
                   normalization_rule_name="nmt_nfkc")
     write_json(folder, "tokenizer_config.json", {
         "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "extra_ids": 0, "tokenizer_class": "T5Tokenizer"})
+    return size
 
 
 SPLITS = {  # what stands before the byte-level step, by the name llama.cpp gives it

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from . import reference
 from .files import read, write
-from .layout import GATED, Geometry, Layout, count_without, fill
+from .layout import Geometry, Layout, count_without, fill
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 BUFFERS = ("position_ids", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", "inv_freq")
@@ -40,7 +40,7 @@ def randomise(model, seed):
             is_norm = name.endswith(".weight")
             one = 0.0 if model.config.model_type.startswith("gemma") else 1.0  # Gemma's norms add it themselves
             draw = one + 0.2 * draw if is_norm else 0.2 * draw
-        elif any(part in name for part in ("embed", "wte", "wpe")):
+        elif any(part in name for part in ("embed", "wte", "wpe", "shared")):
             draw = 0.7 * draw
         else:
             fan_in = parameter.shape[0] if "c_" in name else parameter.shape[1]
@@ -176,7 +176,7 @@ def zero_in_place(case, tensors, masks):
         for neuron in removed(masks["ffn_mask"][layer]):
             turn += 1
             slices = layout.neuron(layer, neuron)
-            if g.family in GATED:
+            if any(s.role == "gate" for s in slices):
                 roles = ({"consumer"}, {"up"}, {"gate"}, {"gate", "up", "consumer"})[turn % 4]
             else:
                 roles = ({"consumer"}, {"first"}, {"first", "consumer"})[turn % 3]
@@ -207,6 +207,12 @@ def make_inputs(case, name):
     inputs = {"input_ids": ids, "attention_mask": mask}
     if keys.get("type_vocab_size", 1) > 1:
         inputs["token_type_ids"] = (torch.arange(length)[None] >= length // 2).long().expand(batch, length).contiguous()
+    if case["family"] == "t5" and case["model"] != "T5EncoderModel":
+        inputs["decoder_input_ids"] = torch.from_numpy(random.integers(3, keys["vocab_size"], (batch, length - 2)))
+        seen = torch.ones(batch, length - 2, dtype=torch.int64)
+        if padding != "none":
+            seen[-1, -2:] = 0
+        inputs["decoder_attention_mask"] = seen
     return inputs
 
 
@@ -255,8 +261,8 @@ def ragged_slices(case, tensors, masks, constants=()):
         for head in sorted(gone):
             slices += layout.head(layer, head)
         neurons = removed(masks["ffn_mask"][layer])
-        wished_neurons = len(neurons)
-        if len(neurons) == g.ffn:
+        wished_neurons, width = len(neurons), layout.neurons(layer)
+        if neurons and len(neurons) == g.ffn:
             neurons = neurons[1:]
         for neuron in neurons:
             slices += layout.neuron(layer, neuron)
@@ -264,7 +270,7 @@ def ragged_slices(case, tensors, masks, constants=()):
             "index": layer,
             "heads": {"before": g.heads, "after": g.heads - len(gone), "padded": wished - len(gone)},
             "key_value_heads": {"before": g.key_value_heads, "after": sum(bool(kept) for kept in groups.values())},
-            "ffn": {"before": g.ffn, "after": g.ffn - len(neurons), "padded": wished_neurons - len(neurons)},
+            "ffn": {"before": width, "after": width - len(neurons), "padded": wished_neurons - len(neurons)},
         })
     return slices, counts
 
@@ -336,7 +342,7 @@ def save_masks(directory, masks):
 
 def save_run(directory, inputs, expected):
     """Stores inputs and outputs: hidden states in float32 to save room, everything else in float64."""
-    stored = {n: v.float() if n.startswith("hidden_states.") else v for n, v in expected.items()}
+    stored = {n: v.float() if "hidden_states." in n else v for n, v in expected.items()}
     save_file(inputs, os.path.join(directory, "inputs.safetensors"))
     save_file(stored, os.path.join(directory, "expected-masked.safetensors"))
 

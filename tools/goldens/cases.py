@@ -119,6 +119,14 @@ def _bloom(release, model, shape, heads, ffn, inputs, edits=(), **keys):
     return _case(release, "bloom", "BloomConfig", model, shape, heads, ffn, inputs, base | keys, edits=edits)
 
 
+def _t5(release, model, blocks, shape, heads, ffn, inputs, form="relu", **keys):
+    _, count, _, head_dim, width, hidden = shape
+    base = dict(vocab_size=53, d_model=hidden, d_kv=head_dim, d_ff=width, num_heads=count, num_layers=blocks[0],
+                num_decoder_layers=blocks[1], feed_forward_proj=form, relative_attention_num_buckets=8,
+                relative_attention_max_distance=12, decoder_start_token_id=0)
+    return _case(release, "t5", "T5Config", model, shape, heads, ffn, inputs, base | keys)
+
+
 CASES = {
     # BERT and its classes.
     "bert-plain": _bert(4, "BertModel", (3, 3, 3, 8, 37, 24), [[1], [], [0, 2]], [9, 0, 21], (3, 11, "right")),
@@ -195,6 +203,18 @@ CASES = {
                          edits=["copy_tied:transformer.word_embeddings.weight=lm_head.weight"]),
     "bloom-plain-5": _bloom(5, "BloomModel", (2, 6, 6, 4, None, 24), [[5, 2], [0]], [7, 33], (3, 9, "ragged"),
                             apply_residual_connection_post_layernorm=True),
+
+    # T5: an encoder alone or with a decoder; layers are the encoder's, the decoder's, and its second attentions.
+    "t5-encoder": _t5(4, "T5EncoderModel", (2, 2), (2, 3, 3, 6, 29, 20), [[1], [1]], [5, 12], (2, 15, "right"),
+                      "gated-gelu"),
+    "t5-encoder-5": _t5(5, "T5EncoderModel", (3, 3), (3, 3, 3, 8, 23, 16), [[0, 2]] * 3, [0, 9, 4], (2, 14, "left")),
+    "t5-base": _t5(4, "T5Model", (1, 1), (3, 4, 4, 4, 19, 16), [[3], [0], [2]], [7, 3, 0], (2, 9, "right"), "gated-silu"),
+    "t5-lm": _t5(4, "T5ForConditionalGeneration", (2, 2), (6, 3, 3, 8, 29, 20), [[1], [1], [0], [0], [2], [0]],
+                 [5, 12, 0, 20, 0, 0], (2, 11, "right")),
+    "t5-lm-5": _t5(5, "T5ForConditionalGeneration", (2, 1), (4, 4, 4, 4, 31, 16), [[0, 2], [0, 2], [], [1]],
+                   [8, 30, 11, 0], (3, 10, "right"), "gated-gelu"),
+    "t5-lm-untied": _t5(4, "T5ForConditionalGeneration", (1, 2), (5, 3, 3, 4, 17, 16), [[], [2], [2], [0], []],
+                        [1, 2, 3, 0, 0], (2, 9, "none"), "gated-gelu", tie_word_embeddings=False),
 
     # Llama: multi-head, grouped, every rotary scaling, biases, ties, shards, half types.
     "llama-multi-head": _llama(4, (3, 3, 3, 8, 53, 24), [[1], [0, 2], [2]], [10, 25, 0], (3, 11, "right"),

@@ -31,7 +31,6 @@ FEED_FORWARD = {  # per family: matrices read before the activation (gate first)
     "llama": (("layers.{n}.mlp.gate_proj", "layers.{n}.mlp.up_proj"), "layers.{n}.mlp.down_proj"),
     "phi3": (("layers.{n}.mlp.gate_up_proj",) * 2, "layers.{n}.mlp.down_proj"),  # two blocks of rows
 }
-GATED = ("llama", "phi3")
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,13 @@ class Layout:
         """Query head `head`: its query rows and output columns; key and value too where ratio is 1."""
         g = self.geometry
         span = range(head * g.head_dim, (head + 1) * g.head_dim)
+        if g.family == "t5":
+            name = self._t5(layer)[0]
+            out = [s for part, role in zip("qkv", ("query", "key", "value"))
+                   for s in self._slices(f"{name}.{part}", 0, span, role)]
+            out += self._slices(f"{name}.o", 1, span, "consumer")
+            table = f"{name.split('.')[0]}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+            return out + ([Slice(table, 1, (head,), "table")] if "SelfAttention" in name else [])
         if g.family == "gpt2":
             width, out = g.heads * g.head_dim, []
             for block, role in enumerate(("query", "key", "value")):
@@ -102,6 +108,23 @@ class Layout:
         out = self._slices(query, 0, span, "query") + self._slices(output, 1, span, "consumer")
         out += self._own_norm(layer, "q", head)
         return out + self.group(layer, head) if g.ratio == 1 else out
+
+    def _t5(self, layer):
+        """The attention and the network (or None) of a layer: encoder, decoder, then the decoder's second attentions."""
+        count = {stack: len({n.split(".")[2] for n in self.tensors if n.startswith(f"{stack}.block.")})
+                 for stack in ("encoder", "decoder")}
+        if layer < count["encoder"]:
+            name = f"encoder.block.{layer}.layer"
+            return f"{name}.0.SelfAttention", f"{name}.1.DenseReluDense"
+        name = f"decoder.block.{(layer - count['encoder']) % count['decoder']}.layer"
+        if layer < count["encoder"] + count["decoder"]:
+            return f"{name}.0.SelfAttention", f"{name}.2.DenseReluDense"
+        return f"{name}.1.EncDecAttention", None
+
+    def neurons(self, layer):
+        """How many neurons a layer has."""
+        g = self.geometry
+        return 0 if g.family == "t5" and self._t5(layer)[1] is None else g.ffn
 
     def _query_block(self, head):
         """The block of one head's size that holds a query in a fused matrix."""
@@ -133,7 +156,12 @@ class Layout:
 
     def neuron(self, layer, neuron):
         """Neuron `neuron`: its row in each first matrix (and bias), its column in the consumer."""
-        firsts, consumer = FEED_FORWARD[self.geometry.family]
+        if self.geometry.family == "t5":
+            name = self._t5(layer)[1]
+            is_gated = f"{name}.wi_0.weight" in self.tensors
+            firsts, consumer = [f"{name}.{w}" for w in (("wi_0", "wi_1") if is_gated else ("wi",))], f"{name}.wo"
+        else:
+            firsts, consumer = FEED_FORWARD[self.geometry.family]
         roles = ("gate", "up") if len(firsts) == 2 else ("first",)
         out = []
         for block, (module, role) in enumerate(zip(firsts, roles)):

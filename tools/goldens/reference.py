@@ -19,7 +19,7 @@ def load(directory, model_class):
         assert not wrong, (directory, kind, wrong)
     model = model.eval().double()
     for module in model.modules():
-        if type(module).__name__.endswith("RMSNorm"):
+        if type(module).__name__.endswith(("RMSNorm", "T5LayerNorm")):
             module.forward = types.MethodType(_rms_norm, module)
     return model
 
@@ -31,31 +31,45 @@ def _rms_norm(self, x):
 
 
 class _Float64Softmax:
-    """transformers asks for float32 probabilities; inside this context they stay float64."""
+    """transformers asks for float32 probabilities (T5 for float32 scores); inside this context they stay float64."""
+
+    def __init__(self, keeps_scores):
+        self.keeps_scores = keeps_scores
 
     def __enter__(self):
         self.original = functional.softmax
         functional.softmax = lambda x, dim=None, dtype=None, **_: self.original(x, dim=dim)
+        self.original_float = torch.Tensor.float
+        if self.keeps_scores:
+            torch.Tensor.float = lambda x: x if x.dtype == torch.float64 else self.original_float(x)
 
     def __exit__(self, *_):
         functional.softmax = self.original
+        torch.Tensor.float = self.original_float
 
 
 @torch.no_grad()
 def outputs(model, inputs):
     """Outputs by name. Rows at padding positions are not compared by anyone and are set to zero."""
-    with _Float64Softmax():
+    with _Float64Softmax(model.config.model_type == "t5"):
         result = model(**inputs, output_hidden_states=True, return_dict=True)
-    out = {name: result[name] for name in ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits")
-           if name in result and result[name] is not None}
-    for i, state in enumerate(result.hidden_states):
-        out[f"hidden_states.{i}"] = state
-    mask = inputs["attention_mask"].bool()
+    names = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits", "encoder_last_hidden_state")
+    out = {name: result[name] for name in names if name in result and result[name] is not None}
+    for kind in ("hidden_states", "encoder_hidden_states", "decoder_hidden_states"):
+        for i, state in enumerate(result.get(kind) or ()):
+            out[f"{kind}.{i}"] = state
     for name, value in out.items():
+        mask = mask_for(name, inputs).bool()
         assert value.dtype == torch.float64, (name, value.dtype)
         if value.shape[:2] == mask.shape and name != "pooler_output" and not _is_pooled(value, mask, name, model):
             out[name] = value.masked_fill(~mask.reshape(*mask.shape, *[1] * (value.dim() - 2)), 0.0)
     return {name: value.contiguous() for name, value in out.items()}
+
+
+def mask_for(name, inputs):
+    """The mask of the text that an output belongs to: the decoder's, where there is one, unless it is the encoder's own."""
+    is_decoder = "decoder_attention_mask" in inputs and not name.startswith("encoder_")
+    return inputs["decoder_attention_mask" if is_decoder else "attention_mask"]
 
 
 def _is_pooled(value, mask, name, model):

@@ -25,9 +25,16 @@ extension DimensionMap {
           layers.append(
             LayerUnits(
               index: layers.count, stack: name, number: number, heads: blocks?.heads.dropFirst(rank).first,
-              neurons: blocks?.neurons.dropFirst(rank).first))
+              neurons: blocks?.neurons.dropFirst(rank).first, isFurtherBlock: rank > 0))
         }
       }
+    }
+    for index in layers.indices {
+      if let heads = layers[index].heads {
+        let found = unitBlocks(of: .heads(heads))
+        layers[index].heads?.blocks = found
+      }
+      layers[index].neuronBlocks = layers[index].neurons.flatMap { unitBlocks(of: .single($0)) }
     }
     let assigned = Set(layers.flatMap(\.dimensions).map(\.id))
     let free = dimensions.filter { !assigned.contains($0.id) && ($0.kind.isOfferedByDefault || options.offersSizes) }
@@ -45,7 +52,7 @@ extension DimensionMap {
         name = "\(base) \(dimension.kind.rawValue) \(number)"
         number += 1
       }
-      others.append(OtherUnits(name: name, dimension: dimension))
+      others.append(OtherUnits(name: name, dimension: dimension, blocks: unitBlocks(of: .single(dimension))))
     }
   }
 

@@ -13,6 +13,8 @@ public struct HeadUnits: Sendable {
   public var allowsDifferentQueries: Bool
   /// The extent of each head's values; nil when it is not a number.
   public var headSize: Int?
+  /// The query heads that stay or go together because of packed weights, counted through all groups; nil where each can go by itself.
+  public var blocks: UnitBlocks?
 
   /// The number of key/value heads.
   public var groupCount: Int { groups?.size ?? 1 }
@@ -41,6 +43,11 @@ public struct LayerUnits: Sendable {
   public var heads: HeadUnits?
   /// The feed-forward neurons; nil where none can be removed.
   public var neurons: Dimension?
+  /// The neurons that stay or go together because of packed weights; nil where each can go by itself.
+  public var neuronBlocks: UnitBlocks?
+
+  /// Whether this is a further block of a layer that is listed before, as a decoder's cross attention is; it may have no neurons at all.
+  public var isFurtherBlock = false
 
   /// Every dimension of the layer.
   public var dimensions: [Dimension] { (heads?.dimensions ?? []) + [neurons].compactMap { $0 } }
@@ -52,4 +59,6 @@ public struct OtherUnits: Sendable {
   public var name: String
   /// The dimension.
   public var dimension: Dimension
+  /// The units that stay or go together because of packed weights; nil where each can go by itself.
+  public var blocks: UnitBlocks?
 }

@@ -58,13 +58,13 @@ extension DimensionMap {
   /// Where units are summed over by a product of two computed operands, as the channels of queries and keys are, no weight reads them; then
   /// the weights that make them are changed.
   func consumerChanges(
-    _ changes: inout [NodeSlot: [ConsumerChange]], of set: UnitSet, zeroing units: Set<Int>, factors: [Int: Float] = [:]
+    _ changes: inout [NodeSlot: [WeightChange]], of set: UnitSet, zeroing units: Set<Int>, factors: [Int: Float] = [:]
   ) {
     if units.isEmpty, factors.isEmpty { return }
     let table = relations.table
     func add(_ use: WeightUse, _ axis: Axis) {
       guard let owners = set.units(along: axis, table) else { return }
-      var change = ConsumerChange(axis: use.axis)
+      var change = WeightChange(axis: use.axis)
       for (position, unit) in owners.enumerated() where unit >= 0 {
         if units.contains(unit) {
           change.zeroed.append(position)
@@ -90,7 +90,7 @@ extension DimensionMap {
   ///
   /// - Throws: errors of the mask, see `UnitMask`; `notExpressible` for packed weights.
   public func maskedGraph(_ mask: UnitMask) throws(CompactionError) -> Graph {
-    var changes: [NodeSlot: [ConsumerChange]] = [:]
+    var changes: [NodeSlot: [WeightChange]] = [:]
     let wishes = try mask.wishes(for: self)
     for (layer, wish) in zip(layers, wishes.layers) {
       if let heads = layer.heads {

@@ -84,7 +84,7 @@ public struct CompactionPlan: Sendable, Hashable {
   /// With a mask, only the declared units are looked at and only their weights are read; without one every weight of a unit is read once.
   ///
   /// - Throws: `FormatError` from reading weights. `CompactionError`: `maskShape`, `maskValue`, `notRemovable`, `implausibleMask`, `notFinite`,
-  ///   `unevenGroups`, `paddingNeeded`, `layersDiffer`, `unknownLoader`.
+  ///   `unevenGroups`, `paddingNeeded`, `cutsThroughBlocks`, `layersDiffer`, `unknownLoader`.
   public init(map: DimensionMap, request: CompactionRequest, rules: LoaderRules, pool: ThreadPool) throws {
     loaders = []
     if let loader = request.loader, !rules.rows.contains(where: { $0.loader == loader }) {
@@ -101,16 +101,21 @@ public struct CompactionPlan: Sendable, Hashable {
         remedy: "\(row.remark); leave --for out, or name a loader that reads this format")
     }
     let (candidates, others) = try Self.candidates(map, request, pool)
-    let selection = LayerSelection(
-      layers: map.layers, candidates: candidates, roundTo: request.roundTo, allowsPadding: request.allowsPadding)
+    let blocks = BlockPolicy(roundTo: request.roundTo, requantizes: request.requantizes, hasMask: request.mask != nil)
+    if !request.requantizes { try map.requireFactorsAreStorable(candidates) }
+    let selection = try LayerSelection(
+      layers: map.layers, candidates: candidates, roundTo: request.roundTo, allowsPadding: request.allowsPadding,
+      blocks: blocks)
     let rows = rules.rows.filter {
       $0.opens != false && (request.loader == nil || $0.loader == request.loader)
         && (request.allowsRetarget || $0.carrier == nil)
     }
-    dimensions = try Self.plans(map.others, others, allowsPadding: request.allowsPadding)
+    dimensions = try Self.plans(map.others, others, allowsPadding: request.allowsPadding, blocks)
     switch request.shape {
     case .ragged: layers = try selection.plans(heads: .perLayer, feedForward: .perLayer)
-    case .uniform: layers = try selection.plans(heads: .uniform, feedForward: .uniform)
+    case .uniform:
+      let isAlike = rules.rows.contains { $0.heads == .uniformAlike }
+      layers = try selection.plans(heads: isAlike ? .uniformAlike : .uniform, feedForward: .uniform)
     case .auto: (layers, target) = try Self.best(rows, selection, map)
     }
     if request.shape != .auto {
@@ -177,6 +182,8 @@ public struct CompactionPlan: Sendable, Hashable {
       var candidates = Candidates()
       for unit in wish.heads { candidates.heads[unit] = removed(unit, verdicts.heads.units[unit], "H5") }
       for unit in wish.neurons { candidates.neurons[unit] = removed(unit, verdicts.neurons.units[unit], "F5") }
+      candidates.unstableHeads = wish.heads.filter { verdicts.heads.units[$0] == .void }
+      candidates.unstableNeurons = wish.neurons.filter { verdicts.neurons.units[$0] == .void }
       candidates.headFactors = wish.headFactors.filter { !wish.heads.contains($0.key) }
       candidates.neuronFactors = wish.neuronFactors.filter { !wish.neurons.contains($0.key) }
       result.append(candidates)
@@ -201,7 +208,7 @@ public struct CompactionPlan: Sendable, Hashable {
     return RemovedUnit(index: unit, reason: .declared, rule: rule)
   }
 
-  private static func notFinite(_ unit: String, _ subject: DiagnosticSubject) -> CompactionError {
+  static func notFinite(_ unit: String, _ subject: DiagnosticSubject) -> CompactionError {
     CompactionError(
       .notFinite, subject: subject, expected: "finite weights in \(unit)", found: "NaN or infinity",
       remedy:

@@ -17,7 +17,11 @@ public struct CompactionRequest: Sendable, Hashable {
   /// The only loader that counts; nil for the best of all that are described.
   public var loader: String?
   /// Feed-forward counts are filled up to a multiple of this, at most to the original count. Head counts are not touched: they are small.
+  ///
+  /// A multiple of the length of the blocks of packed weights also allows units that asked to go to stay as fill until whole blocks go.
   public var roundTo: Int
+  /// Whether packed weights may be rounded anew where a cut goes through their blocks.
+  public var requantizes: Bool
   /// Whether units that asked to go may stay as fill, with zero consumer weights, where counts demand it.
   public var allowsPadding: Bool
   /// Whether the result may be written for another, more permissive class that computes the same function.
@@ -28,12 +32,14 @@ public struct CompactionRequest: Sendable, Hashable {
   /// Creates a request; the defaults are those of the command line.
   public init(
     mask: UnitMask? = nil, shape: CompactionShape = .auto, loader: String? = nil, roundTo: Int = 1,
-    allowsPadding: Bool = true, allowsRetarget: Bool = false, allowsNearlyEverything: Bool = false
+    requantizes: Bool = false, allowsPadding: Bool = true, allowsRetarget: Bool = false,
+    allowsNearlyEverything: Bool = false
   ) {
     self.mask = mask
     self.shape = shape
     self.loader = loader
     self.roundTo = roundTo
+    self.requantizes = requantizes
     self.allowsPadding = allowsPadding
     self.allowsRetarget = allowsRetarget
     self.allowsNearlyEverything = allowsNearlyEverything

@@ -21,20 +21,26 @@ public struct DimensionPlan: Sendable, Hashable {
 extension CompactionPlan {
   /// What happens to units outside of layers: each goes that may; of a dimension without a unit that stays, the first one stays as fill.
   static func plans(
-    _ others: [OtherUnits], _ candidates: [OtherCandidates], allowsPadding: Bool
+    _ others: [OtherUnits], _ candidates: [OtherCandidates], allowsPadding: Bool, _ blocks: BlockPolicy
   ) throws(CompactionError) -> [DimensionPlan] {
     var result: [DimensionPlan] = []
     for (units, candidates) in zip(others, candidates) {
       var removed = candidates.removed
-      var padded: [Int] = []
+      var padded = try blocks.held(removed, by: units.blocks, .tensor(units.name), "units")
+      for unit in padded { removed[unit] = nil }
+      if !allowsPadding, let first = padded.first {
+        throw CompactionError(
+          .paddingNeeded, subject: .tensor(units.name), expected: "whole blocks of units to go",
+          found: "unit \(first) in a block with others", remedy: "allow padding, or choose another mask")
+      }
       if removed.count == units.dimension.size {
         guard allowsPadding, units.dimension.kind != .scoreSize else {
           throw CompactionError(
             .paddingNeeded, subject: .tensor(units.name), expected: "one unit to stay",
             found: "a mask that removes all \(units.dimension.size)", remedy: "keep one of them")
         }
-        padded = [0]
-        removed[0] = nil
+        padded = Array(0..<(units.blocks?.count ?? 1))
+        for unit in padded { removed[unit] = nil }
       }
       result.append(
         DimensionPlan(

@@ -98,10 +98,18 @@ public struct LayerPlan: Sendable, Hashable {
   public var heads: HeadPlan?
   /// Its feed-forward neurons; nil where none can be removed.
   public var neurons: UnitPlan?
+  /// The stack it stands in; empty without names.
+  public var stack: String
+  /// Whether it is a further block of a layer before, which has no neurons rather than neurons that must stay.
+  public var isFurtherBlock: Bool
 
   /// Creates the plan of a layer.
-  public init(index: Int, heads: HeadPlan?, neurons: UnitPlan?) {
+  public init(
+    index: Int, heads: HeadPlan?, neurons: UnitPlan?, stack: String = "", isFurtherBlock: Bool = false
+  ) {
     self.index = index
+    self.stack = stack
+    self.isFurtherBlock = isFurtherBlock
     self.heads = heads
     self.neurons = neurons
   }

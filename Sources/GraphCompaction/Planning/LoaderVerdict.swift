@@ -51,9 +51,20 @@ extension LoaderRule {
   func objections(to layers: [LayerPlan]) -> [String] {
     let heads = heads.objection(
       to: layers.map { $0.heads.map { ($0.units.before, $0.units.after, $0.keptGroups.count) } }, "head")
+    let unlike = self.heads == .uniformAlike ? Self.unlikeHeads(layers) : nil
     let neurons = feedForward.objection(
-      to: layers.map { $0.neurons.map { ($0.before, $0.after, 0) } }, "feed-forward")
-    return [heads, neurons].compactMap { $0 }
+      to: layers.filter { $0.neurons != nil || !$0.isFurtherBlock }.map { $0.neurons.map { ($0.before, $0.after, 0) } },
+      "feed-forward")
+    return [heads ?? unlike, neurons].compactMap { $0 }
+  }
+
+  /// Why kept heads cannot be held where the layers of a stack must keep the same; nil when they do.
+  private static func unlikeHeads(_ layers: [LayerPlan]) -> String? {
+    let stacks = Dictionary(grouping: layers.filter { !$0.isFurtherBlock }, by: \.stack).values
+    let isAlike = stacks.allSatisfy { stack in
+      stack.allSatisfy { $0.heads?.units.kept == stack[0].heads?.units.kept }
+    }
+    return isAlike ? nil : "it needs the same heads in every layer of a stack"
   }
 }
 
@@ -66,7 +77,7 @@ extension CountCapability {
     switch self {
     case .perLayer: return nil
     case .fixed: return isChanged ? "it cannot hold another \(name) count than the original's" : nil
-    case .uniform, .uniformDividing:
+    case .uniform, .uniformAlike, .uniformDividing:
       // The original itself may differ from layer to layer, as a ragged compaction leaves it.
       guard present.allSatisfy({ $0.after == first.after && $0.groups == first.groups }),
         !isChanged || present.count == counts.count

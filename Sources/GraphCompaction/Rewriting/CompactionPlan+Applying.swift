@@ -4,11 +4,16 @@ import PollardBase
 extension CompactionPlan {
   /// The smaller graph. Values keep their numbers and names; no weight is read.
   ///
-  /// - Parameter map: the map the plan was made from, or one of the same graph.
-  /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut, `inconsistent` when the plan is not of this graph
-  ///   or the result is not what was planned.
-  public func apply(to map: DimensionMap) throws(CompactionError) -> Graph {
-    let (keep, changes) = try cuts(in: map)
+  /// The result depends on the kept and padded units and the factors of the plan alone, so that a plan read from a receipt gives the same.
+  ///
+  /// - Parameters:
+  ///   - map: the map the plan was made from, or one of the same graph.
+  ///   - fill: where the zeros of fill go; `readers` for the masked original, which is defined by them.
+  /// - Throws: `notExpressible` when an operator or a packed weight cannot take the cut, `notSilenced` when fill in packed weights would still
+  ///   contribute, `inconsistent` when the plan is not of this graph or the result is not what was planned.
+  public func apply(to map: DimensionMap, fill: FillSilencing = .storable) throws(CompactionError) -> Graph {
+    let (keep, changes) = try cuts(in: map, fill)
+    try map.requireSilent(fill == .storable ? silencedByMakers(in: map) : [])
     var rewriter = GraphRewriter(map, keep: keep, changes: changes)
     return try rewriter.rewritten()
   }
@@ -17,7 +22,7 @@ extension CompactionPlan {
   ///
   /// - Throws: `inconsistent` when the plan is not of this graph.
   public func interfaceCuts(in map: DimensionMap) throws(CompactionError) -> [InterfaceCut] {
-    let positions = AxisPositions(table: map.relations.table, keep: try cuts(in: map).keep)
+    let positions = AxisPositions(table: map.relations.table, keep: try cuts(in: map, .readers).keep)
     var result: [InterfaceCut] = []
     for id in map.graph.inputs + map.graph.outputs {
       for (axis, factors) in (map.axes(id) ?? []).enumerated() {
@@ -31,13 +36,13 @@ extension CompactionPlan {
 
   /// What is kept of each dimension, and what happens to the weights that read what stays.
   private func cuts(
-    in map: DimensionMap
-  ) throws(CompactionError) -> (keep: KeepTable, changes: [NodeSlot: [ConsumerChange]]) {
+    in map: DimensionMap, _ fill: FillSilencing
+  ) throws(CompactionError) -> (keep: KeepTable, changes: [NodeSlot: [WeightChange]]) {
     guard map.layers.count == layers.count else {
       throw CompactionError(.inconsistent, expected: "\(layers.count) layers", found: "\(map.layers.count)")
     }
     var keep = KeepTable()
-    var changes: [NodeSlot: [ConsumerChange]] = [:]
+    var changes: [NodeSlot: [WeightChange]] = [:]
     for (layer, plan) in zip(map.layers, layers) {
       if let heads = layer.heads, let units = plan.heads {
         guard heads.count == units.units.before, heads.groupCount == units.groupsBefore else {
@@ -52,14 +57,21 @@ extension CompactionPlan {
             found: units.keptQueries.map { "\($0.count)" }.joined(separator: ", "))
         }
         Self.keep(heads, units, in: &keep)
+        let set = UnitSet.heads(heads)
+        let silenced = fill == .storable ? units.silencedByMakers(heads) : []
         map.consumerChanges(
-          &changes, of: .heads(heads), zeroing: Set(units.units.padded), factors: units.units.rescaled)
+          &changes, of: set, zeroing: Set(units.units.padded).subtracting(silenced), factors: units.units.rescaled)
+        if !silenced.isEmpty { map.makerChanges(&changes, of: set, zeroing: silenced) }
       }
       if let neurons = layer.neurons, let units = plan.neurons {
         guard neurons.size == units.before else { throw Self.otherGraph(plan.index, units.before, neurons.size) }
         try Self.check(units, .layer(plan.index))
         if units.after < units.before { keep.kept[neurons.factor] = units.kept }
-        map.consumerChanges(&changes, of: .single(neurons), zeroing: Set(units.padded), factors: units.rescaled)
+        let set = UnitSet.single(neurons)
+        let silenced = fill == .storable ? units.silencedByMakers(layer.neuronBlocks) : []
+        map.consumerChanges(
+          &changes, of: set, zeroing: Set(units.padded).subtracting(silenced), factors: units.rescaled)
+        if !silenced.isEmpty { map.makerChanges(&changes, of: set, zeroing: silenced) }
       }
     }
     for plan in dimensions {
@@ -70,8 +82,11 @@ extension CompactionPlan {
       }
       try Self.check(plan.units, .tensor(plan.name))
       if plan.units.after < plan.units.before { keep.kept[units.dimension.factor] = plan.units.kept }
+      let set = UnitSet.single(units.dimension)
+      let silenced = fill == .storable ? plan.units.silencedByMakers(units.blocks) : []
       map.consumerChanges(
-        &changes, of: .single(units.dimension), zeroing: Set(plan.units.padded), factors: plan.units.rescaled)
+        &changes, of: set, zeroing: Set(plan.units.padded).subtracting(silenced), factors: plan.units.rescaled)
+      if !silenced.isEmpty { map.makerChanges(&changes, of: set, zeroing: silenced) }
     }
     return (keep, changes)
   }

@@ -2,9 +2,9 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-/// What happens to the weights that read units which stay: some are replaced by zero, some are multiplied.
-struct ConsumerChange: Sendable, Hashable {
-  /// The summed axis of the weights.
+/// What happens to the weights that read or make units which stay: some are replaced by zero, some are multiplied.
+struct WeightChange: Sendable, Hashable {
+  /// The axis of the weights that carries the units.
   var axis: Int
   /// Positions, counted before the cut, whose weights become +0; ascending.
   var zeroed: [Int] = []
@@ -20,7 +20,7 @@ struct ConsumerChange: Sendable, Hashable {
 struct GraphRewriter {
   let map: DimensionMap
   let positions: AxisPositions
-  let changes: [NodeSlot: [ConsumerChange]]
+  let changes: [NodeSlot: [WeightChange]]
   /// Whether nodes that nothing needs any more stay, so that the nodes of both graphs have the same numbers.
   var keepsEveryNode = false
   var graph: Graph
@@ -46,7 +46,7 @@ struct GraphRewriter {
     var region: Int?
   }
 
-  init(_ map: DimensionMap, keep: KeepTable, changes: [NodeSlot: [ConsumerChange]] = [:]) {
+  init(_ map: DimensionMap, keep: KeepTable, changes: [NodeSlot: [WeightChange]] = [:]) {
     self.map = map
     self.changes = changes
     positions = AxisPositions(table: map.relations.table, keep: map.withTables(keep))
@@ -79,7 +79,7 @@ struct GraphRewriter {
   /// What one use wants of its tensor; uses that want the same share one.
   private struct Cut: Hashable {
     var kept: [[Int]?]
-    var changes: [ConsumerChange]
+    var changes: [WeightChange]
 
     var isNothing: Bool { kept.allSatisfy { $0 == nil } && changes.isEmpty }
   }

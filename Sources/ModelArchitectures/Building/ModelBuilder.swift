@@ -54,9 +54,11 @@ struct ModelBuilder {
       found: error.found ?? error.code.summary)
   }
 
-  /// Adds an input `[batch, sequence]` of 64-bit integers.
-  mutating func tokenInput(_ name: String, derivedBy rule: DerivedInput? = nil) -> ValueID {
-    graph.input(name, ValueType(.i64, [.symbol("batch"), .symbol("sequence")]), derivedBy: rule)
+  /// Adds an input `[batch, sequence]` of 64-bit integers; a second text of its own length has another name for it.
+  mutating func tokenInput(
+    _ name: String, length: String = "sequence", derivedBy rule: DerivedInput? = nil
+  ) -> ValueID {
+    graph.input(name, ValueType(.i64, [.symbol("batch"), .symbol(length)]), derivedBy: rule)
   }
 
   /// Adds a list of integers, as shapes are.
@@ -76,6 +78,9 @@ struct ModelBuilder {
 
   /// Names the hidden state before a layer (or after the last one).
   mutating func tapHiddenState(_ index: Int, _ id: ValueID) { graph.tap("hidden_states.\(index)", id) }
+
+  /// Names a value between inputs and outputs.
+  mutating func tap(_ name: String, _ id: ValueID) { graph.tap(name, id) }
 
   /// Adds something worth telling.
   mutating func note(_ text: String) { notes.append(text) }
@@ -152,6 +157,27 @@ struct ModelBuilder {
     let initializer = "\(source.name) (transposed)"
     bindings[slot].tiedInitializers.append(initializer)
     return graph.initializer(initializer, source.weight.cast(to: .f32).transposed())
+  }
+
+  /// A parameter that may be stored under several names, all of them the same tensor.
+  ///
+  /// - Throws: `duplicateParameter` when two of them hold different values.
+  mutating func sharedParameter(_ names: [String], _ shape: [Int]) throws(FormatError) -> ValueID {
+    let stored = names.filter(tensors.contains)
+    let result = try parameter(stored.first ?? names[0], shape)
+    for name in stored.dropFirst() {
+      let position = try tensors.take(name, shape)
+      guard let source = tensors.tensor(stored[0]) else { continue }
+      let copy = tensors.tensors[position]
+      guard copy.weight.type == source.weight.type, try copy.weight.hasSameBytes(as: source.weight) else {
+        throw FormatError(
+          .duplicateParameter, file: copy.file, subject: .tensor(copy.name),
+          expected: "the values of \"\(source.name)\"",
+          found: "others")
+      }
+      copies[position] = source.name
+    }
+    return result
   }
 
   /// A bias stored under one or two names, as output biases of language models are; the second is a copy.

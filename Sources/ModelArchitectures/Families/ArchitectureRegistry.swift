@@ -4,7 +4,7 @@ import PollardBase
 public enum ArchitectureRegistry {
   static let all: [any Architecture] =
     BertArchitecture.all + [DistilBertArchitecture(), GPT2Architecture()] + LlamaArchitecture.all
-    + [GPTNeoXArchitecture(), FalconArchitecture(), BloomArchitecture()]
+    + [GPTNeoXArchitecture(), FalconArchitecture(), BloomArchitecture(), T5Architecture()]
 
   /// The values of `model_type` that are known, in alphabetical order.
   public static var modelTypes: [String] { all.map(\.modelType).sorted() }

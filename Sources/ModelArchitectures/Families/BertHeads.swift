@@ -27,7 +27,7 @@ extension BertArchitecture {
     case .questionAnswering:
       builder.scope = "qa_outputs"
       try builder.answerOutputs(builder.linear(x, "qa_outputs", outputs: 2, inputs: hidden))
-    case .causalLanguageModel:
+    case .causalLanguageModel, .conditionalGeneration, .encoder:
       throw FormatError(.unsupportedClass, file: config.file, expected: "an encoder", found: className(task))
     }
   }

@@ -162,7 +162,7 @@ struct DistilBertArchitecture: Architecture {
     case .questionAnswering:
       builder.scope = "qa_outputs"
       try builder.answerOutputs(builder.linear(x, "qa_outputs", outputs: 2, inputs: hidden))
-    case .causalLanguageModel, .preTraining, .nextSentencePrediction:
+    case .causalLanguageModel, .preTraining, .nextSentencePrediction, .conditionalGeneration, .encoder:
       throw FormatError(.unsupportedClass, file: config.file, found: className(task))
     }
   }

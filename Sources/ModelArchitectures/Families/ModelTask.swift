@@ -17,6 +17,11 @@ public enum ModelTask: String, Sendable, Hashable, CaseIterable {
   /// Next-sentence scores: `ForNextSentencePrediction`.
   case nextSentencePrediction
 
+  /// Scores of the next token of a text that answers another: `ForConditionalGeneration`.
+  case conditionalGeneration
+  /// The encoder of a model that has a decoder too: `EncoderModel`.
+  case encoder
+
   /// How class names of the task end, after the family's own part.
   var classSuffix: String {
     switch self {
@@ -28,6 +33,8 @@ public enum ModelTask: String, Sendable, Hashable, CaseIterable {
     case .questionAnswering: "ForQuestionAnswering"
     case .preTraining: "ForPreTraining"
     case .nextSentencePrediction: "ForNextSentencePrediction"
+    case .conditionalGeneration: "ForConditionalGeneration"
+    case .encoder: "EncoderModel"
     }
   }
 }

@@ -22,15 +22,18 @@ public struct LayerDropping: Sendable {
     var editor = ConfigurationEditor(config)
     var renumbered: [(stack: LayerStack, numbers: [Int: Int])] = []
     var total = 0
-    for stack in architecture.layerStacks {
+    let stacks = architecture.layerStacks.filter { stack in
+      tensors.contains { $0.name.hasPrefix(stack.prefix) || $0.name.hasPrefix(architecture.basePrefix + stack.prefix) }
+    }
+    for stack in stacks {
       let count = try Self.count(stack, reader)
       let kept = (0..<count).filter { !dropped.contains(total + $0) }
       guard !kept.isEmpty else {
         throw Self.failure(reader, expected: "at least one layer to stay", found: "none of \(count)")
       }
-      if kept.count < count { editor.set(stack.key(in: reader), kept.count) }
+      if !dropped.isEmpty, stacks.count > 1 || kept.count < count { editor.set(stack.key(in: reader), kept.count) }
       renumbered.append((stack, Dictionary(uniqueKeysWithValues: zip(kept, kept.indices))))
-      if architecture.layerStacks.count == 1 { try Self.shorten(&editor, reader, architecture, kept, of: count) }
+      if stacks.count == 1 { try Self.shorten(&editor, reader, architecture, kept, of: count) }
       total += count
     }
     if let outside = dropped.first(where: { !(0..<total).contains($0) }) {
@@ -49,7 +52,11 @@ public struct LayerDropping: Sendable {
   }
 
   private static func count(_ stack: LayerStack, _ config: ConfigurationReader) throws(FormatError) -> Int {
-    try config.count(stack.key(in: config), default: stack.defaultCount)
+    let key = stack.key(in: config)
+    guard !config.has(key), let fallback = stack.fallbackKey else {
+      return try config.count(key, default: stack.defaultCount)
+    }
+    return try config.count(fallback, default: stack.defaultCount)
   }
 
   private static func failure(_ config: ConfigurationReader, expected: String, found: String) -> FormatError {

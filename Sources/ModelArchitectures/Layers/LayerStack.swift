@@ -8,7 +8,9 @@ struct LayerStack: Sendable, Hashable {
   var countKey: String
   /// A key that takes the other one's place where the configuration has it.
   var preferredKey: String? = nil
-  /// The number of layers where the key is absent.
+  /// A key whose number counts where the stack's own is absent.
+  var fallbackKey: String? = nil
+  /// The number of layers where no key tells it.
   var defaultCount: Int
   /// Ends of tensor names that only layer 0 has and that serve the whole stack.
   var sharedSuffixes: [String] = []

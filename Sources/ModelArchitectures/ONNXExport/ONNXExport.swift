@@ -93,7 +93,11 @@ public struct ONNXExport: Sendable {
 
   /// The derived inputs that optimum's exports of a class have.
   static func inputs(of modelType: String) -> Set<String> {
-    modelType == "bert" ? ["attention_mask", "token_type_ids"] : ["attention_mask"]
+    switch modelType {
+    case "bert": ["attention_mask", "token_type_ids"]
+    case "t5": ["attention_mask", "decoder_attention_mask"]
+    default: ["attention_mask"]
+    }
   }
 }
 

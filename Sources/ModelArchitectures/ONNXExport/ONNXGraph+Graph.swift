@@ -5,7 +5,9 @@ import TensorStorage
 
 extension ONNXGraph {
   /// The names that axes have in exports of optimum, by the names of sizes here.
-  static let axisNames = ["batch": "batch_size", "sequence": "sequence_length"]
+  static let axisNames = [
+    "batch": "batch_size", "sequence": "sequence_length", "decoder_sequence": "decoder_sequence_length",
+  ]
 
   /// Writes a graph as messages: nodes in their order, the initializers they use, inputs and outputs with their types.
   ///

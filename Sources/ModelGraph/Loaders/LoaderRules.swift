@@ -46,6 +46,9 @@ public enum CountCapability: Sendable, Hashable {
   case uniform
   /// One count for all layers that divides a number, such as the hidden size.
   case uniformDividing(Int)
+  /// One count for all layers, and in all layers of a stack the same units, because they read a table together;
+  /// further blocks of a layer read none.
+  case uniformAlike
   /// Another count in each layer, at least one.
   case perLayer
 }

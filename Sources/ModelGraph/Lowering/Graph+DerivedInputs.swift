@@ -15,7 +15,7 @@ extension Graph {
   public func computingDerivedInputs(keeping kept: Set<String>) throws(GraphError) -> Graph {
     var result = self
     var computed: [Node] = []
-    let source = inputs.first {
+    let sources = inputs.filter {
       derivedInputs[$0] == nil && self[$0].type?.element == .i64 && self[$0].type?.shape?.count == 2
     }
     var names = Set(values.map(\.name))
@@ -58,7 +58,8 @@ extension Graph {
         result[input].initializer = weight
         continue
       }
-      guard let source else {
+      guard let source = sources.first(where: { self[$0].type?.shape == self[input].type?.shape }) ?? sources.first
+      else {
         throw GraphError(
           .unsupported, subject: .value(name), expected: "an input of integers [batch, sequence] beside it",
           found: "none")

@@ -49,7 +49,7 @@ extension MaskTable {
       try set(String(parts[2]), layer, values, of: name, shape, layers)
       return
     }
-    let widths = Set(layers.compactMap { Self.count(name, $0) })
+    let widths = Set(layers.compactMap { Self.count(name, $0) }).subtracting([0])
     guard !widths.isEmpty else { throw Self.unknown(name) }
     guard shape.rank == 2, shape[0] == layers.count, widths == [shape[1]] else {
       let width = widths.count == 1 ? "\(widths.first ?? 0)" : "?"
@@ -58,7 +58,10 @@ extension MaskTable {
         remedy: widths.count == 1 ? nil : "layers differ: give layers.<i>.\(name)")
     }
     for layer in layers.indices {
-      try set(name, layer, Array(values[layer * shape[1]..<(layer + 1) * shape[1]]), of: name, [shape[1]], layers)
+      let row = Array(values[layer * shape[1]..<(layer + 1) * shape[1]])
+      // A layer without such units has a row of ones.
+      if Self.count(name, layers[layer]) == 0, row.allSatisfy({ $0 == 1 }) { continue }
+      try set(name, layer, row, of: name, [shape[1]], layers)
     }
   }
 

@@ -273,7 +273,7 @@ struct Verifier {
         name: other.name, kind: other.dimension.kind,
         units: UnitPlan(before: other.dimension.size, kept: Array(0..<other.dimension.size), padded: off.sorted()))
     }
-    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map)
+    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map, fill: .readers)
   }
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
@@ -329,7 +329,7 @@ struct Verifier {
             name: point.layer.map { "layer \($0) \(point.kind.rawValue)" } ?? point.kind.rawValue,
             kind: point.kind == .neurons ? .neurons : .heads,
             layer: point.layer, reference: point.value, other: other, axis: point.axis, positions: point.positions,
-            units: point.units))
+            otherPositions: point.compactPositions, units: point.units))
       }
     }
     let cuts = (try? plan.interfaceCuts(in: map)) ?? []
