@@ -53,7 +53,8 @@ let package = Package(
       dependencies: ["GraphExecution", "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"],
       exclude: ["make-reference-values"]),
     .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
-    .testTarget(name: "GraphCompactionTests", dependencies: ["GraphCompaction"]),
+    .testTarget(
+      name: "GraphCompactionTests", dependencies: ["GraphCompaction", "GraphExecution", "ModelVerification"]),
     .testTarget(name: "ModelVerificationTests", dependencies: ["ModelVerification"]),
     .testTarget(name: "PollardTests", dependencies: ["Pollard"]),
     .testTarget(

@@ -11,6 +11,9 @@ struct HeadBlocks: Sendable {
   /// The queries within a group that leave together.
   var queryRun = 1
 
+  /// The query heads, counted through all groups, that leave together.
+  var headRun: Int { groupRun * queryRun }
+
   init(_ heads: HeadUnits) {
     guard let run = heads.blocks?.count else { return }
     let ratio = heads.queriesPerGroup

@@ -33,7 +33,9 @@ extension HeadPlan {
   /// The heads of fill that are silenced by what makes them: only whole groups can be, as their queries share keys and values.
   func silencedByMakers(_ heads: HeadUnits) -> Set<Int> {
     let ratio = heads.queriesPerGroup
-    let silenced = units.silencedByMakers(heads.blocks)
+    var blocks = heads.blocks
+    blocks?.count = HeadBlocks(heads).headRun
+    let silenced = units.silencedByMakers(blocks)
     let isWhole = silenced.allSatisfy { head in
       (0..<ratio).allSatisfy { silenced.contains(head / ratio * ratio + $0) }
     }

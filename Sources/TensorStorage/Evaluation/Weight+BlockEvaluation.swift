@@ -37,6 +37,48 @@ extension Weight {
     } while cursor.advance()
   }
 
+  /// Takes single positions out of unpacked rows; every block is unpacked once, however many stretches of it are kept.
+  func gather(
+    _ selection: IndexSelection, from operand: Weight, _ box: Box, into target: BoxTarget, _ arena: ScratchArena
+  ) throws(FormatError) {
+    let last = box.extents.count - 1
+    let runs = selection.runs(first: box.lower[last], count: box.extents[last])
+    guard let first = runs.map(\.source).min(), let end = runs.map({ $0.source + $0.count }).max() else { return }
+    let width = end - first
+    // A few rows at a time, so that the unpacked ones stay in the cache.
+    let rowAxis = max(0, last - 1)
+    let step = last == 0 ? 1 : max(1, min(box.extents[rowAxis], (1 << 16) / width))
+    var outer = Array(box.extents.dropLast())
+    if last > 0 { outer[rowAxis] = (outer[rowAxis] + step - 1) / step }
+    let count = outer.reduce(1, *)
+    for place in 0..<count {
+      var part = box
+      part.lower[last] = first
+      part.extents[last] = width
+      var offset = 0
+      var rest = place
+      for axis in outer.indices.reversed() {
+        let start = rest % outer[axis] * (axis == rowAxis ? step : 1)
+        rest /= outer[axis]
+        part.lower[axis] = box.lower[axis] + start
+        part.extents[axis] = axis == rowAxis ? min(step, box.extents[axis] - start) : 1
+        offset += start * target.strides[axis]
+      }
+      let rows = last == 0 ? 1 : part.extents[rowAxis]
+      let scratch = arena.enter(byteCount: rows * width * 4)
+      defer { arena.leave() }
+      try operand.evaluate(part, into: BoxTarget(dense: scratch, extents: part.extents, size: 4), arena)
+      for row in 0..<rows {
+        let values = scratch + row * width * 4
+        let results = target.base + offset + (last == 0 ? 0 : row * target.strides[rowAxis])
+        for run in runs {
+          (results + (run.position - box.lower[last]) * 4).copyMemory(
+            from: values + (run.source - first) * 4, byteCount: run.count * 4)
+        }
+      }
+    }
+  }
+
   /// Packs the blocks that a box of their bytes touches.
   func quantize(
     _ operand: Weight, _ format: BlockFormat, _ box: Box, into target: BoxTarget, _ arena: ScratchArena

@@ -28,6 +28,9 @@ extension Weight {
     case .zeros:
       zeroBlock(extents: box.extents, size: elementSize, at: target.base, strides: target.strides)
     case .keep(let operand, let axis, let selection):
+      if case .dequantized = operand.expression, axis == shape.rank - 1 {
+        return try gather(selection, from: operand, box, into: target, arena)
+      }
       for run in selection.runs(first: box.lower[axis], count: box.extents[axis]) {
         var part = box
         part.lower[axis] = run.source

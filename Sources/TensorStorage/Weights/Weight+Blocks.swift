@@ -78,6 +78,14 @@ extension Weight {
     return present.count == parts.count && !present.isEmpty ? .concatenated(present, axis: axis) : nil
   }
 
+  /// The blocks in which given positions of the last axis lie, ascending, and the positions counted in these blocks alone.
+  static func touchedBlocks(_ indices: [Int], _ format: BlockFormat) -> (blocks: [Int], places: [Int]) {
+    let size = format.elementsPerBlock
+    let blocks = Set(indices.map { $0 / size }).sorted()
+    let order = Dictionary(uniqueKeysWithValues: blocks.enumerated().map { ($1, $0) })
+    return (blocks, indices.map { (order[$0 / size] ?? 0) * size + $0 % size })
+  }
+
   /// The blocks that given positions of the last axis fill exactly, in order; nil when they cut through one.
   static func wholeBlocks(_ indices: [Int], _ format: BlockFormat) -> [Int]? {
     let size = format.elementsPerBlock

@@ -57,7 +57,10 @@ extension Weight {
       if let blocks = Self.wholeBlocks(indices, format) {
         return operand.keeping(blocks, axis: axis).dequantized(from: format)
       }
-      return Weight(type: type, shape: result, .keep(self, axis: axis, IndexSelection(indices)))
+      // Blocks of which nothing is kept are not read.
+      let (blocks, places) = Self.touchedBlocks(indices, format)
+      let touched = operand.keeping(blocks, axis: axis).dequantized(from: format)
+      return Weight(type: type, shape: result, .keep(touched, axis: axis, IndexSelection(places)))
     case .byteSwapped(let operand):
       return operand.keeping(indices, axis: axis).byteSwapped()
     case .quantized(let operand, let format):

@@ -10,6 +10,8 @@ struct Tensors {
   var table: [String: (shape: [Int], values: [Float])] = [:]
   /// The element type the weights are stored in; the graph computes in F32.
   var stored = ElementType.f32
+  /// The formats in which matrices are packed along their inputs, by the last part of the name.
+  var packed: [String: BlockFormat] = [:]
   private var state: UInt64 = 0x9E37_79B9_7F4A_7C15
 
   mutating func make(_ name: String, _ shape: [Int]) {
@@ -37,6 +39,9 @@ struct Tensors {
 
   func weight(_ name: String) -> Weight {
     guard let (shape, values) = table[name] else { preconditionFailure("no tensor \(name)") }
+    if let format = packed[name.split(separator: ".").last.map(String.init) ?? name], shape.count == 2 {
+      return PackedMatrix.weight(values, rows: shape[0], columns: shape[1], format)
+    }
     let weight = Weight.floats(values, shape: Shape(shape))
     return stored == .f32 ? weight : weight.cast(to: stored).cast(to: .f32)
   }
@@ -85,6 +90,7 @@ struct Fixture {
   func filled() -> Fixture {
     var copy = self
     copy.tensors = Tensors()
+    copy.tensors.packed = tensors.packed
     for layer in 0..<layers {
       let p = "layer.\(layer)."
       let fused = projection == .fused
@@ -228,13 +234,14 @@ extension CompactionPlan {
   /// A plan under no loader rules.
   static func make(
     _ map: DimensionMap, mask: UnitMask? = nil, shape: CompactionShape = .ragged, rules: [LoaderRule] = [],
-    loader: String? = nil, roundTo: Int = 1, allowsPadding: Bool = true, allowsRetarget: Bool = false
+    loader: String? = nil, roundTo: Int = 1, requantizes: Bool = false,
+    allowsPadding: Bool = true, allowsRetarget: Bool = false, insists: Bool = false
   ) throws -> CompactionPlan {
     try CompactionPlan(
       map: map,
       request: CompactionRequest(
-        mask: mask, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: allowsPadding,
-        allowsRetarget: allowsRetarget),
+        mask: mask, shape: shape, loader: loader, roundTo: roundTo, requantizes: requantizes,
+        allowsPadding: allowsPadding, allowsRetarget: allowsRetarget, allowsNearlyEverything: insists),
       rules: LoaderRules(rules), pool: pool)
   }
 }
