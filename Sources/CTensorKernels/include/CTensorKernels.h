@@ -236,6 +236,12 @@ typedef struct pollard_comparison {
 /// Compares two float32 buffers, a being the reference.
 pollard_comparison pollard_compare_f32(const float *a, const float *b, size_t count);
 
+/// Unpacks `count` blocks of a GGML type (2, 3, 6, 7, 8, 12, 13 or 14) into single precision.
+void pollard_unpack_blocks(int format, const void *source, float *out, size_t count);
+
+/// Packs single-precision numbers into `count` blocks of a GGML type, as GGML's reference quantisers round them.
+void pollard_pack_blocks(int format, const float *x, void *target, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,13 +6,13 @@ enum BlockCodec {
   static func decode(
     _ format: BlockFormat, _ count: Int, from source: UnsafeRawPointer, to target: UnsafeMutablePointer<Float>
   ) {
-    preconditionFailure("not described: \(format)")
+    pollard_unpack_blocks(Int32(format.rawValue), source, target, count)
   }
 
   /// Packs `count · elementsPerBlock` numbers into `count` blocks.
   static func encode(
     _ format: BlockFormat, _ count: Int, from source: UnsafePointer<Float>, to target: UnsafeMutableRawPointer
   ) {
-    preconditionFailure("not described: \(format)")
+    pollard_pack_blocks(Int32(format.rawValue), source, target, count)
   }
 }

@@ -2,6 +2,9 @@ import PollardBase
 import TensorStorage
 
 extension GGUFWriter {
+  /// More would be for nothing but empty space.
+  static let maximumAlignment = 1 << 20
+
   /// The names of so many files.
   static func names(_ fileName: String, count: Int) throws(FormatError) -> [String] {
     if count == 1 { return [fileName] }
@@ -20,10 +23,6 @@ extension GGUFWriter {
       throw FormatError(
         .ggufVersionUnsupported, expected: options.byteOrder == .little ? "1, 2 or 3" : "3 for big-endian files",
         found: "\(options.version)")
-    }
-    if let alignment = options.alignment, alignment < 32 || alignment.nonzeroBitCount != 1 || alignment > 1 << 30 {
-      throw FormatError(
-        .ggufAlignmentInvalid, expected: "a power of two from 32 to 2^30", found: "\(alignment)")
     }
   }
 
@@ -48,6 +47,11 @@ extension GGUFWriter {
   ) throws(FormatError) -> (alignment: Int, metadata: GGUFMetadata) {
     let stated = try GGUFHeader.alignment(of: metadata)
     let alignment = options.alignment ?? max(stated, GGUFHeader.defaultAlignment)
+    guard alignment.nonzeroBitCount == 1, (GGUFHeader.defaultAlignment...maximumAlignment).contains(alignment) else {
+      throw FormatError(
+        .ggufAlignmentInvalid, subject: .key(GGUFHeader.alignmentKey),
+        expected: "a power of two from \(GGUFHeader.defaultAlignment) to \(maximumAlignment)", found: "\(alignment)")
+    }
     var aligned = metadata
     if alignment != stated { aligned.set(GGUFHeader.alignmentKey, to: .uint32(UInt32(alignment))) }
     return (alignment, aligned)

@@ -42,7 +42,7 @@ public struct GGUFWriter: Sendable {
 
   /// What may be chosen.
   public struct Options: Sendable, Hashable {
-    /// To a multiple of how many bytes the data and each tensor begin: a power of two, 32 or more. Nil keeps what the metadata
+    /// To a multiple of how many bytes the data and each tensor begin: a power of two from 32 to 2^20. Nil keeps what the metadata
     /// say, or 32; less than 32, which makes loaders crash, becomes 32.
     public var alignment: Int?
     /// The order of the bytes of numbers. Version 3 only where it is not `little`.
