@@ -10,6 +10,13 @@ public enum GGUFFamilies {
   /// The values of `model_type` that are written, in alphabetical order.
   public static var modelTypes: [String] { Set(all.map(\.modelType)).sorted() }
 
+  /// The architecture string that a configuration is written under.
+  ///
+  /// - Throws: `unknownArchitecture` with the `model_type`s that are known.
+  public static func architecture(modelType: String) throws(FormatError) -> String {
+    try find(modelType: modelType).architecture
+  }
+
   /// The family that a file belongs to.
   ///
   /// - Throws: `unknownArchitecture` with those that are known.
