@@ -99,7 +99,7 @@ def without_layers(source, out, dropped):
     for key, value in file.metadata.items():
         if key == f"{architecture}.block_count":
             value = container.Value(value.type, len(kept))
-        elif key.startswith(f"{architecture}.") and value.is_array and len(value.value) == count:
+        elif key.startswith(f"{architecture}.") and value.is_array and value.type != container.STRING and len(value.value) == count:
             value = container.Value(value.type, [value.value[layer] for layer in kept], True)
         metadata[key] = value
     if architecture in SLIDING:
