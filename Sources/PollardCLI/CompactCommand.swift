@@ -9,13 +9,13 @@ struct CompactCommand: ParsableCommand {
   @Argument(help: "The model, masked or to be masked.")
   var model: String
 
-  @Argument(help: "The directory or .onnx file to write; must not exist unless --force.")
+  @Argument(help: "The directory, .gguf or .onnx file to write; must not exist unless --force.")
   var output: String
 
   @Option(name: .long, help: "Mask file (safetensors or JSON); without it, zeros in the weights decide.")
   var masks: String?
 
-  @Option(name: .long, help: "Output format: safetensors or onnx (default: by the output's name, else the input's).")
+  @Option(name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
   var to: String?
 
   @Option(name: .long, help: "ONNX operator set to write.")
@@ -32,6 +32,9 @@ struct CompactCommand: ParsableCommand {
 
   @Flag(name: .customLong("no-padding"), help: "Refuse rather than keep dead units as fill.")
   var noPadding = false
+
+  @Flag(name: .long, help: "Round the numbers of packed tensors anew where a cut goes through their blocks.")
+  var requantise = false
 
   @Flag(name: .long, help: "Fold constant units into the next bias.")
   var fold = false
@@ -76,7 +79,8 @@ struct CompactCommand: ParsableCommand {
     let model = try Model(at: model).dropping(layers: dropped)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
-      format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget)
+      format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget,
+      requantises: requantise)
     let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
@@ -87,7 +91,8 @@ struct CompactCommand: ParsableCommand {
       return
     }
     let writing = WriteOptions(
-      format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify)
+      format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify,
+      requantises: requantise)
     let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)

@@ -56,6 +56,27 @@ struct ShapeTests {
     #expect(loads(report, "transformers-5") == true)
   }
 
+  @Test("layers that read one table of positions keep the same heads, those that cannot go stay as fill")
+  func alike() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("mask.json", #"{"remove": {"heads": {"0": [0, 1], "1": [1, 2]}}}"#)
+    let original = Paths.join(golden, "t5-encoder/dense")
+    let model = try Model(at: original)
+    let plan = try model.plan(masks: .file(folder("mask.json")), pool: pool)
+    #expect(plan.layers.map { $0.heads?.units.kept } == [[0, 2], [0, 2]])
+    #expect(plan.layers.map { $0.heads?.units.padded } == [[0], [2]])
+    #expect(plan.loaders.first { $0.name == "transformers-5" }?.loads == true)
+    try model.compact(plan, to: folder("small"), pool: pool)
+    let verification = try Pollard.verify(
+      original: original, compacted: folder("small"), masks: .file(folder("mask.json")), pool: pool)
+    #expect(verification.equal && verification.bitIdentical == true)
+
+    let ragged = try model.plan(
+      masks: .file(folder("mask.json")), options: PlanOptions(shape: .ragged), pool: pool)
+    #expect(ragged.loaders.first { $0.name == "transformers-5" }?.loads == false)
+    #expect(codeThrown { try model.compact(ragged, to: folder("ragged"), pool: pool) } == "cannotExpress")
+  }
+
   @Test("a loader that nothing is known about is refused by name")
   func unknownLoader() throws {
     #expect(codeThrown { _ = try plan("bert-plain", .masks, PlanOptions(loader: "elsewhere")) } == "unknownLoader")

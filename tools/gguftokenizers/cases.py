@@ -253,7 +253,7 @@ def llama_spm(folder):
     sentence_piece(folder, "tokenizer.model", "bpe", 440, user_defined_symbols=["<user>"], **LLAMA_SPM)
     write(folder, "tokenizer_config.json", {
         "tokenizer_class": "LlamaTokenizer", "add_bos_token": True, "add_eos_token": False, "add_prefix_space": True,
-        "legacy": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None,
+        "legacy": True, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None,
         "added_tokens_decoder": {"0": token("<unk>"), "1": token("<s>"), "2": token("</s>"),
                                  "440": token("<|im_start|>", False), "441": token("▁tool▁", False)},
         "chat_template": TEMPLATE})
@@ -268,7 +268,7 @@ def llama_byte_fallback(folder):
     write(folder, "config.json", model_config("LlamaForCausalLM", "llama", 442, bos_token_id=1, eos_token_id=2,
                                               intermediate_size=16))
     from transformers import LlamaTokenizerFast
-    tokenizer = LlamaTokenizerFast.from_pretrained(folder, legacy=False)
+    tokenizer = LlamaTokenizerFast.from_pretrained(folder, legacy=True)
     tokenizer.add_special_tokens({"pad_token": "<pad>"})
     tokenizer.add_tokens(["<tool>"])
     tokenizer.save_pretrained(folder)
@@ -330,8 +330,17 @@ def t5(folder):
     return None
 
 
+def space_rules(folder):
+    """Rules that make tabs and line feeds spaces, as the published models' do."""
+    path = os.path.join(folder, "rules.tsv")
+    with open(path, "w") as file:
+        file.write("FF5E\t7E\n9\t20\nA\t20\n")
+    return path
+
+
 def xlm_roberta(folder):
-    sentence_piece(folder, "sentencepiece.bpe.model", "unigram", 120, normalization_rule_name="identity")
+    sentence_piece(folder, "sentencepiece.bpe.model", "unigram", 120, normalization_rule_tsv=space_rules(folder))
+    os.remove(os.path.join(folder, "rules.tsv"))
     write(folder, "tokenizer_config.json", {
         "tokenizer_class": "XLMRobertaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>",
         "cls_token": "<s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})
@@ -341,11 +350,8 @@ def xlm_roberta(folder):
 
 
 def xlm_roberta_json(folder):
-    rules = os.path.join(folder, "rules.tsv")
-    with open(rules, "w") as file:
-        file.write("FF5E\t7E\n")
-    sentence_piece(folder, "sentencepiece.bpe.model", "unigram", 120, normalization_rule_tsv=rules)
-    os.remove(rules)
+    sentence_piece(folder, "sentencepiece.bpe.model", "unigram", 120, normalization_rule_tsv=space_rules(folder))
+    os.remove(os.path.join(folder, "rules.tsv"))
     from transformers import XLMRobertaTokenizerFast
     tokenizer = XLMRobertaTokenizerFast.from_pretrained(folder)
     os.remove(os.path.join(folder, "sentencepiece.bpe.model"))
@@ -355,8 +361,10 @@ def xlm_roberta_json(folder):
             os.remove(os.path.join(folder, name))
     path = os.path.join(folder, "tokenizer.json")
     content = json.load(open(path, encoding="utf-8"))
-    # Files as sentence-transformers publishes them have the table alone.
+    # Published files have the table alone, and split at white space before the rest.
     content["normalizer"] = content["normalizer"]["normalizers"][0]
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"},
+                                                                      content["pre_tokenizer"]]}
     json.dump(content, open(path, "w", encoding="utf-8"), ensure_ascii=False, separators=(",", ":"))
     write(folder, "config.json", model_config("XLMRobertaModel", "xlm-roberta", 122, bos_token_id=0, eos_token_id=2,
                                               pad_token_id=1, type_vocab_size=1))

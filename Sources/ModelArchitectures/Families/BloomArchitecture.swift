@@ -8,7 +8,8 @@ import TensorStorage
 ///
 /// Tensors of layer N under `h.N`: `self_attention.query_key_value` `[heads·3·headDim, hidden]` (for each head its query, key and value),
 /// `self_attention.dense` `[hidden, heads·headDim]`, `mlp.dense_h_to_4h` `[4·hidden, hidden]`, `mlp.dense_4h_to_h` `[hidden, 4·hidden]`,
-/// `input_layernorm`, `post_attention_layernorm`. Slopes follow from a head's number and the count of all heads.
+/// `input_layernorm`, `post_attention_layernorm`. Other widths than 4·hidden, which the class does not have but its GGUF form does, are in
+/// `n_inner`. Slopes follow from a head's number and the count of all heads.
 struct BloomArchitecture: Architecture {
   let modelType = "bloom"
   let classPrefix = "Bloom"
@@ -32,6 +33,7 @@ struct BloomArchitecture: Architecture {
     var hidden: Int
     var heads: Int
     var layers: Int
+    var feedForward: Int
     var epsilon: Double
     var vocabulary: Int
     /// Whether a sub-layer's residual is the normalised input rather than the input.
@@ -41,7 +43,7 @@ struct BloomArchitecture: Architecture {
     func fused(_ layer: Int) -> FusedLayer {
       FusedLayer(
         layout: .byHead, heads: heads, keyValueHeads: heads, headDim: headDim, hidden: hidden,
-        feedForward: 4 * hidden, fused: "h.\(layer).self_attention.query_key_value",
+        feedForward: feedForward, fused: "h.\(layer).self_attention.query_key_value",
         output: "h.\(layer).self_attention.dense", up: "h.\(layer).mlp.dense_h_to_4h")
     }
   }
@@ -59,6 +61,7 @@ struct BloomArchitecture: Architecture {
       heads: try config.headCount(
         key(config, "num_attention_heads", "n_head"), default: 8, dividing: hidden, hiddenKey),
       layers: try config.count(key(config, "num_hidden_layers", "n_layer"), default: 2),
+      feedForward: try config.optionalCount("n_inner") ?? 4 * hidden,
       epsilon: try config.positiveNumber("layer_norm_epsilon", default: 1e-5),
       vocabulary: try config.rows("vocab_size", default: 250_880),
       addsToNorm: try config.flag("apply_residual_connection_post_layernorm", default: false))
@@ -133,11 +136,20 @@ struct BloomArchitecture: Architecture {
     try change.refuseCarriers()
     var editor = ConfigurationEditor(change.config)
     try editor.setPrunedHeads(change, heads: sizes(ConfigurationReader(change.config, file: change.file)).heads)
+    if change.changesFeedForward { editor.set("n_inner", change.feedForward) }
     return editor.config
   }
 
   func loaderRules(_ config: ConfigurationReader, layers: [LayerDescription]) -> LoaderRules {
-    .fixedHeads(
+    var rules = LoaderRules.fixedHeads(
       config, feedForwardKey: nil, because: "every slope of the linear biases follows from the number of all heads")
+    if let sizes = try? sizes(config), sizes.feedForward != 4 * sizes.hidden {
+      for index in rules.rows.indices where rules.rows[index].loader.hasPrefix("transformers-") {
+        rules.rows[index].opens = false
+        rules.rows[index].remark =
+          "the class takes four times the hidden size as the feed-forward width, whatever n_inner says"
+      }
+    }
+    return rules
   }
 }

@@ -13,17 +13,20 @@ public struct WriteOptions: Sendable {
   public var replacing: Bool
   /// Whether the result is verified before it is published.
   public var verifies: Bool
+  /// Whether packed numbers may be rounded anew where a cut goes through their blocks.
+  public var requantises: Bool
 
   /// Creates options; the default keeps the sharding, replaces nothing and verifies nothing.
   public init(
     format: ModelFormat? = nil, opset: Int? = nil, maxShardSize: ShardSize? = nil, replacing: Bool = false,
-    verifies: Bool = false
+    verifies: Bool = false, requantises: Bool = false
   ) {
     self.format = format
     self.opset = opset
     self.maxShardSize = maxShardSize
     self.replacing = replacing
     self.verifies = verifies
+    self.requantises = requantises
   }
 }
 

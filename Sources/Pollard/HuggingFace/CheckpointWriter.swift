@@ -29,12 +29,26 @@ struct CheckpointWriter {
     to output: AtomicDirectory, pool: ThreadPool, progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
   ) throws -> Result {
     let plan = try shardPlan()
-    var weights: [String: Weight] = [:]
-    for (name, weight) in tensors { weights[name] = weight }
-    var result = Result(weightBytes: plan.totalFileSize)
-    try requireFreeSpace(plan.totalFileSize, at: Paths.parent(output.path))
+    let result = Result(weightBytes: try Self.write(plan, of: tensors, to: output, pool: pool, progress: progress))
     var written: Set<String> = Set(plan.files.map(\.name) + extraFiles.map(\.name) + ["config.json"])
     if let index = plan.index { written.insert(index.name) }
+    var rest = result
+    try output.writeFile("config.json", configuration)
+    for file in extraFiles { try output.writeFile(file.name, file.bytes) }
+    try copyRest("", to: output, except: written, &rest)
+    return rest
+  }
+
+  /// Writes the weight files of a plan, and their index; gives their bytes.
+  ///
+  /// - Throws: `diskFull` before anything is written when they cannot fit, and what reading and writing throws.
+  static func write(
+    _ plan: ShardPlan, of tensors: [(name: String, weight: Weight)], to output: AtomicDirectory, pool: ThreadPool,
+    progress: (@Sendable (_ done: Int, _ total: Int) -> Void)? = nil
+  ) throws -> Int {
+    var weights: [String: Weight] = [:]
+    for (name, weight) in tensors { weights[name] = weight }
+    try requireFreeSpace(plan.totalFileSize, at: Paths.parent(output.path))
     var before = 0
     for file in plan.files {
       let target = try output.createFile(file.name)
@@ -48,10 +62,7 @@ struct CheckpointWriter {
       before += file.layout.fileSize
     }
     if let index = plan.index { try output.writeFile(index.name, index.content.serialized()) }
-    try output.writeFile("config.json", configuration)
-    for file in extraFiles { try output.writeFile(file.name, file.bytes) }
-    try copyRest("", to: output, except: written, &result)
-    return result
+    return plan.totalFileSize
   }
 
   /// Fills an output folder with the input's own weight files and all the rest: a faithful copy.

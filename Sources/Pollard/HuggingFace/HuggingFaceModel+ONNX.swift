@@ -12,14 +12,7 @@ extension HuggingFaceModel {
   ///
   /// - Throws: `unsupported` for an operator set that is not written, and what reading and writing throws.
   func stageONNX(_ request: StagingRequest) throws -> StagedOutput {
-    var choice = ONNXExport.Options()
-    if let opset = request.options.opset { choice.operatorSet = opset }
-    choice.type = try request.type?.requireElementType(.onnx)
-    choice.producerVersion = pollardVersion
-    if let receipt = request.cut?.receipt {
-      choice.metadata = [(key: receiptKey, value: String(decoding: receipt, as: UTF8.self))]
-    }
-    let export = try ONNXExport(imported, graph: request.cut?.graph, options: choice)
+    let export = try request.export(imported)
     let place = try ONNXOutput(path: request.output, inputs: request.inputs, options: request.options)
     var staged = try place.write(export.model, pool: request.pool)
     staged.notes = export.notes

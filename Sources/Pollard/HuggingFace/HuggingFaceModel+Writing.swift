@@ -7,6 +7,7 @@ extension HuggingFaceModel {
     switch request.format {
     case .safetensors: try stageFolder(request)
     case .onnx: try stageONNX(request)
+    case .gguf: try stageGGUF(request)
     }
   }
 

@@ -65,20 +65,14 @@ package struct HuggingFaceModel: StoredModel {
     return [folder.configPath] + checkpoint.files.map(\.source.path) + [checkpoint.location.index].compactMap(\.self)
   }
 
-  package var tokenLimits: TokenLimits {
-    let config = imported.config
-    var positions = config["max_position_embeddings"]?.intValue ?? config["n_positions"]?.intValue
-    if imported.modelType.contains("roberta"), let all = positions {
-      // Positions count from the one after the padding token's number.
-      let (used, overflow) = all.subtractingReportingOverflow(config["pad_token_id"]?.intValue ?? 1)
-      positions = overflow ? nil : max(1, used - 1)
-    }
-    return TokenLimits(
-      vocabulary: config["vocab_size"]?.intValue, positions: positions, types: config["type_vocab_size"]?.intValue)
-  }
+  package var tokenLimits: TokenLimits { TokenLimits(configuration: imported.config, imported.modelType) }
 
-  package func loaderRules(writing format: ModelFormat) -> LoaderRules {
-    format == .onnx ? .onnx : imported.loaderRules
+  package func loaderRules(writing format: ModelFormat) throws -> LoaderRules {
+    switch format {
+    case .onnx: .onnx
+    case .gguf: try .gguf(converting: imported)
+    case .safetensors: imported.loaderRules
+    }
   }
 
   package func dimensionMap() throws(GraphError) -> DimensionMap { try DimensionMap(graph) }
@@ -98,7 +92,9 @@ package struct HuggingFaceModel: StoredModel {
   ) throws -> [(role: String, weight: Weight)]? { try imported.tensorsByRole(after: cut) }
 
   package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
-    let exported = try imported.exported(after: (plan, graph), carrier: carrier)
+    // A carrier that is none of the configuration's is GGUF's, which the conversion takes.
+    let own = carrier.flatMap { name in imported.loaderRules.rows.contains { $0.carrier == name } ? name : nil }
+    let exported = try imported.exported(after: (plan, graph), carrier: own)
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
     var parameters = parameterCount

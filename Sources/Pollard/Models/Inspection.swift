@@ -105,7 +105,8 @@ public struct Inspection: Report {
             "file": JSONValue(tensor.file),
           ]
         }),
-      "tokenizer": tokenizer.map { .object(JSONObject($0.map { (key: $0.name, value: JSONValue($0.value)) })) } ?? .null,
+      "tokenizer": tokenizer.map { .object(JSONObject($0.map { (key: $0.name, value: JSONValue($0.value)) })) }
+        ?? .null,
       "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let sparsity { object.set("sparsity", to: sparsity.json) }

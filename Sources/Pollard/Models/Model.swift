@@ -35,9 +35,13 @@ public struct Model: Sendable {
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
     droppedLayers = []
-    stored =
-      try ONNXStoredModel.recognizes(path)
-      ? try ONNXStoredModel(at: path) : try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+    if GGUFCheckpoint.recognizes(path) {
+      stored = try GGUFStoredModel(at: path)
+    } else if try ONNXStoredModel.recognizes(path) {
+      stored = try ONNXStoredModel(at: path)
+    } else {
+      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+    }
     storedLayers = stored.layers
   }
 
@@ -96,9 +100,10 @@ public struct Model: Sendable {
     if case .file(let path) = masks { mask = try unitMask(file: path) }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
-      allowsPadding: options.allowsPadding, allowsRetarget: options.allowsRetarget)
+      requantizes: options.requantises, allowsPadding: options.allowsPadding,
+      allowsRetarget: options.allowsRetarget)
     return try CompactionPlan(
-      map: map, request: request, rules: stored.loaderRules(writing: options.format ?? format), pool: pool)
+      map: map, request: request, rules: try stored.loaderRules(writing: options.format ?? format), pool: pool)
   }
 }
 
@@ -116,12 +121,14 @@ public struct PlanOptions: Sendable, Hashable {
   public var allowsPadding: Bool
   /// Whether the same function may be written under a more permissive class.
   public var allowsRetarget: Bool
+  /// Whether packed numbers may be rounded anew where a cut goes through their blocks.
+  public var requantises: Bool
 
   /// Creates options; the defaults are the command line's.
   public init(
     format: ModelFormat? = nil, shape: ShapePolicy = .auto, loader: String? = nil, roundTo: Int = 1,
     allowsPadding: Bool = true,
-    allowsRetarget: Bool = false
+    allowsRetarget: Bool = false, requantises: Bool = false
   ) {
     self.format = format
     self.shape = shape
@@ -129,6 +136,7 @@ public struct PlanOptions: Sendable, Hashable {
     self.roundTo = roundTo
     self.allowsPadding = allowsPadding
     self.allowsRetarget = allowsRetarget
+    self.requantises = requantises
   }
 }
 

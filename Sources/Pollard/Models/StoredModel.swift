@@ -39,7 +39,7 @@ package protocol StoredModel: Sendable {
   func dropping(layers: [Int]) throws -> any StoredModel
 
   /// What stock loaders of a format accept of this model.
-  func loaderRules(writing format: ModelFormat) -> LoaderRules
+  func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.
   func dimensionMap() throws(GraphError) -> DimensionMap
   /// The tensors as the file has them, for listing.
@@ -106,6 +106,8 @@ package struct ReducedModel: Sendable {
   var parameterCount: Int
   /// The configuration of a Hugging Face directory.
   var configuration: JSONValue?
+  /// The keys and tensors of a GGUF file.
+  var gguf: GGUFModel?
 
   /// Bytes of all tensors.
   var byteCount: Int { tensors.reduce(0) { $0 + $1.weight.byteCount } }

@@ -97,16 +97,19 @@ extension Verifier {
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
       otherInputs: inputs.filter { otherNames.contains($0.key) }, pool: pool)
-    let types = Set(
-      [masked, compacted.graph].flatMap { graph in
-        graph.initializers.compactMap { graph[$0].initializer?.storedType }.filter(\.isFloatingPoint)
-      })
-    guard options.tolerance > 0 || FormatTolerance.row(for: types) != nil else {
+    let weights = [masked, compacted.graph].flatMap { graph in
+      graph.initializers.compactMap { graph[$0].initializer }
+    }
+    let formats = Set(weights.compactMap(\.blockFormat))
+    let types = Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint))
+    let row = FormatTolerance.row(for: types, formats: formats)
+    guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
         .notExpressible, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
-        found: types.map(\.name).sorted().joined(separator: ", "), remedy: "state one with --tolerance")
+        found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
+        remedy: "state one with --tolerance")
     }
-    let share = options.tolerance > 0 ? options.tolerance : FormatTolerance.row(for: types)?.share ?? 0
+    let share = options.tolerance > 0 ? options.tolerance : row?.share ?? 0
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",

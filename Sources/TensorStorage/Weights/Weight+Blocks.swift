@@ -64,7 +64,7 @@ extension Weight {
   }
 
   /// The stored blocks that decode to this weight.
-  func packedBlocks(_ format: BlockFormat) -> Weight? {
+  package func packedBlocks(_ format: BlockFormat) -> Weight? {
     switch expression {
     case .dequantized(let operand, format): operand
     case .concatenation(let parts, let axis):

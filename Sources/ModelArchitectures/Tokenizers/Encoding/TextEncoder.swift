@@ -28,7 +28,8 @@ package struct TextEncoder {
   /// The encoder of a folder's files, or nil when the tokenizer is not one that it knows.
   package init?(files: TokenizerFiles, configuration: JSONValue) throws(FormatError) {
     let tokenizer = try HuggingFaceTokenizer(
-      files: files, modelType: configuration["model_type"]?.stringValue ?? "",
+      files: files, content: files.object("tokenizer.json"),
+      modelType: configuration["model_type"]?.stringValue ?? "",
       className: configuration["tokenizer_class"]?.stringValue)
     self.init(tokenizer)
   }

@@ -37,14 +37,17 @@ struct HuggingFaceTokenizer: Sendable {
 
   /// Loads a tokenizer.
   ///
+  /// - Parameter content: tokenizer.json, nil when there is none.
   /// - Throws: `missingTokenizer`, `malformedTokenizer`, `unsupportedTokenizer`, and what parsing throws.
-  init(files: TokenizerFiles, modelType: String, className: String?) throws(FormatError) {
+  init(
+    files: TokenizerFiles, content: JSONObject?, modelType: String, className: String?
+  ) throws(FormatError) {
     configuration = try files.object("tokenizer_config.json") ?? JSONObject()
     let name =
       configuration["tokenizer_class"]?.stringValue ?? className ?? TokenizerClass.name(modelType: modelType)
     tokenizerClass = TokenizerClass.named(name)
-    isFromTokenizerFile = files.has("tokenizer.json")
-    if let content = try files.object("tokenizer.json") {
+    isFromTokenizerFile = content != nil
+    if let content {
       json = content
     } else {
       json = try Self.assembled(files, configuration: configuration, className: name)

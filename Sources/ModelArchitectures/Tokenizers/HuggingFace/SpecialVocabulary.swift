@@ -27,14 +27,14 @@ struct SpecialVocabulary: Sendable {
   /// - Parameters:
   ///   - vocabularySize: ids from this on are passed over; nil takes every id.
   ///   - configuration: config.json.
+  ///   - tokenizer: tokenizer.json, nil when there is none.
   /// - Throws: what parsing throws; `malformedTokenizer` for merges of another form.
   init(
-    files: TokenizerFiles, configuration: JSONValue, loadingMerges: Bool = false,
+    files: TokenizerFiles, configuration: JSONValue, tokenizer: JSONObject?, loadingMerges: Bool = false,
     roles: [String] = TokenizerClass.roles, vocabularySize: Int? = nil
   ) throws(FormatError) {
     self.roles = roles
     self.vocabularySize = vocabularySize
-    let tokenizer = try files.object("tokenizer.json")
     var settings = try files.object("tokenizer_config.json")
     if settings?.isEmpty ?? false { settings = nil }
     if let tokenizer {

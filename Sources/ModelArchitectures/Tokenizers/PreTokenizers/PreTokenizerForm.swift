@@ -44,12 +44,15 @@ struct PreTokenizerForm: Sendable {
     PreTokenizerForm(
       names: [
         "gpt-2", "phi-2", "roberta-bpe", "jina-v1-en", "jina-v2-code", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de",
-        "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling",
+        "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4", "jais", "trillion", "granite-docling",
       ],
       steps: [.byteLevel(splits: true)]),
+    PreTokenizerForm(names: ["olmo", "mpt"], steps: [.byteLevel(splits: true)], normalizer: "NFC"),
     PreTokenizerForm(
-      names: ["starcoder", "smollm", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"],
+      names: ["starcoder", "smollm", "refact", "codeshell", "exaone", "minerva-7b", "mellum2"],
       steps: [.digits(individual: true), .byteLevel(splits: true)]),
+    PreTokenizerForm(
+      names: ["command-r"], steps: [.digits(individual: true), .byteLevel(splits: true)], normalizer: "NFC"),
     pattern(
       [
         "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano",
@@ -57,8 +60,9 @@ struct PreTokenizerForm: Sendable {
     pattern(["dbrx", "smaug-bpe", "chatglm-bpe"], SplitPatterns.llama3),
     pattern(["glm4", "glm5"], SplitPatterns.llama3, ignoresMerges: true),
     pattern(["qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez"], SplitPatterns.qwen2, normalizer: "NFC"),
-    pattern(["stablelm2", "hunyuan", "solar-open", "grok-2"], SplitPatterns.qwen2),
-    pattern(["qwen35"], SplitPatterns.qwen35, normalizer: "NFC"),
+    pattern(["stablelm2"], SplitPatterns.qwen2, normalizer: "NFC"),
+    pattern(["hunyuan", "solar-open", "grok-2"], SplitPatterns.qwen2),
+    pattern(["qwen35"], SplitPatterns.qwen35),
     pattern(["tekken"], SplitPatterns.tekken, ignoresMerges: true),
     pattern(["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"], SplitPatterns.gpt4o),
     pattern(["granite-embed-multi-97m"], SplitPatterns.gpt4o, ignoresMerges: true),

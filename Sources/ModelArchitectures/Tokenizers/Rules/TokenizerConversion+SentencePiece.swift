@@ -101,7 +101,7 @@ extension TokenizerConversion {
   /// The added tokens of tokenizer.json with the ids that the file gives them.
   private func listedAddedTokens() throws(FormatError) -> [(id: Int, token: AddedToken)] {
     var result: [(id: Int, token: AddedToken)] = []
-    for value in try files.object("tokenizer.json")?["added_tokens"]?.arrayValue ?? [] {
+    for value in tokenizerFile?["added_tokens"]?.arrayValue ?? [] {
       guard let id = value["id"]?.intValue, id >= 0, let token = AddedToken(value) else {
         throw FormatError(
           .malformedTokenizer, file: "tokenizer.json", subject: .key("added_tokens"),

@@ -35,6 +35,8 @@ struct TokenizerConversion {
   let modelType: String
   let rule: VocabularyRule
   let preTokenizer: String?
+  /// The content of tokenizer.json, parsed once; nil when there is none.
+  private(set) var tokenizerFile: JSONObject?
   var metadata = TokenizerMetadata()
   var duplicate: (text: String, ids: (Int, Int))?
 
@@ -101,6 +103,7 @@ struct TokenizerConversion {
         .missingTokenizer, expected: "tokenizer.json, tokenizer.model or an older vocabulary file",
         found: "no such file", remedy: "copy the tokenizer's files into the model's folder")
     }
+    tokenizerFile = try files.object("tokenizer.json")
     switch rule {
     case .llama: try writeLlama()
     case .deci:
@@ -129,7 +132,7 @@ struct TokenizerConversion {
       try writeBytePair()
     case .xlmRoberta: try writeXLMRoberta()
     case .nomicBert:
-      switch try files.json("tokenizer.json")?["model"]?["type"]?.stringValue {
+      switch tokenizerFile?["model"]?["type"]?.stringValue {
       case "Unigram"?: try writeXLMRoberta()
       default: try writeWordPiece()
       }
@@ -140,7 +143,8 @@ struct TokenizerConversion {
   /// The tokenizer as transformers would load it.
   func huggingFace() throws(FormatError) -> HuggingFaceTokenizer {
     try HuggingFaceTokenizer(
-      files: files, modelType: modelType, className: configuration["tokenizer_class"]?.stringValue)
+      files: files, content: tokenizerFile, modelType: modelType,
+      className: configuration["tokenizer_class"]?.stringValue)
   }
 
   /// Writes name, splitting rule and vocabulary.
@@ -159,7 +163,7 @@ struct TokenizerConversion {
     identifiers: [(role: String, id: Int)] = [], withChatTemplate: Bool = true
   ) throws(FormatError) {
     var specials = try SpecialVocabulary(
-      files: files, configuration: configuration, loadingMerges: loadingMerges, roles: roles,
+      files: files, configuration: configuration, tokenizer: tokenizerFile, loadingMerges: loadingMerges, roles: roles,
       vocabularySize: vocabularySize)
     for (role, id) in identifiers { specials.setIdentifier(role, JSONValue(id)) }
     if !withChatTemplate { specials.chatTemplates = [] }
