@@ -161,3 +161,11 @@ void pollard_scan_block(
   pollard_scan_flags flags) {
   kernels()->scan_block(type, data, row_stride, rows, columns, row_select, flags);
 }
+
+void pollard_unpack_blocks(int format, const void *source, float *destination, size_t count) {
+  kernels()->unpack_blocks(format, source, destination, count);
+}
+
+size_t pollard_pack_blocks(int format, const float *source, void *destination, size_t count) {
+  return kernels()->pack_blocks(format, source, destination, count);
+}

@@ -19,6 +19,8 @@ typedef struct pollard_kernel_table {
   void (*rotary)(
     size_t, size_t, size_t, int, const float *, ptrdiff_t, const float *, const float *, ptrdiff_t, float *, ptrdiff_t);
   void (*scan_block)(int, const void *, ptrdiff_t, size_t, size_t, const uint8_t *, pollard_scan_flags);
+  void (*unpack_blocks)(int, const void *, float *, size_t);
+  size_t (*pack_blocks)(int, const float *, void *, size_t);
 } pollard_kernel_table;
 
 extern const pollard_kernel_table pollard_table_portable;

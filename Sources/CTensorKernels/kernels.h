@@ -19,6 +19,7 @@
 #include "attention.h"
 #include "rotary.h"
 #include "scan.h"
+#include "blocks.h"
 
 const pollard_kernel_table POLLARD_TABLE = {
   .convert_to_f32 = convert_to_f32,
@@ -34,6 +35,8 @@ const pollard_kernel_table POLLARD_TABLE = {
   .reduce_rows = reduce_rows,
   .rotary = rotary,
   .scan_block = scan_block,
+  .unpack_blocks = unpack_blocks,
+  .pack_blocks = pack_blocks,
 };
 
 #pragma clang diagnostic pop

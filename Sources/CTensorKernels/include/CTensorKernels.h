@@ -236,11 +236,55 @@ typedef struct pollard_comparison {
 /// Compares two float32 buffers, a being the reference.
 pollard_comparison pollard_compare_f32(const float *a, const float *b, size_t count);
 
-/// Unpacks `count` blocks of a GGML type (2, 3, 6, 7, 8, 12, 13 or 14) into single precision.
-void pollard_unpack_blocks(int format, const void *source, float *out, size_t count);
+// MARK: Blocks
 
-/// Packs single-precision numbers into `count` blocks of a GGML type, as GGML's reference quantisers round them.
-void pollard_pack_blocks(int format, const float *x, void *target, size_t count);
+/// GGML's numbers of the types whose elements are packed into blocks.
+typedef enum pollard_block_format {
+  POLLARD_BLOCK_Q4_0 = 2,
+  POLLARD_BLOCK_Q4_1 = 3,
+  POLLARD_BLOCK_Q5_0 = 6,
+  POLLARD_BLOCK_Q5_1 = 7,
+  POLLARD_BLOCK_Q8_0 = 8,
+  POLLARD_BLOCK_Q8_1 = 9,
+  POLLARD_BLOCK_Q2_K = 10,
+  POLLARD_BLOCK_Q3_K = 11,
+  POLLARD_BLOCK_Q4_K = 12,
+  POLLARD_BLOCK_Q5_K = 13,
+  POLLARD_BLOCK_Q6_K = 14,
+  POLLARD_BLOCK_Q8_K = 15,
+  POLLARD_BLOCK_IQ2_XXS = 16,
+  POLLARD_BLOCK_IQ2_XS = 17,
+  POLLARD_BLOCK_IQ3_XXS = 18,
+  POLLARD_BLOCK_IQ1_S = 19,
+  POLLARD_BLOCK_IQ4_NL = 20,
+  POLLARD_BLOCK_IQ3_S = 21,
+  POLLARD_BLOCK_IQ2_S = 22,
+  POLLARD_BLOCK_IQ4_XS = 23,
+  POLLARD_BLOCK_IQ1_M = 29,
+  POLLARD_BLOCK_TQ1_0 = 34,
+  POLLARD_BLOCK_TQ2_0 = 35,
+  POLLARD_BLOCK_MXFP4 = 39,
+  POLLARD_BLOCK_NVFP4 = 40,
+  POLLARD_BLOCK_Q1_0 = 41,
+  POLLARD_BLOCK_Q2_0 = 42,
+  POLLARD_BLOCK_FORMATS = 43,
+} pollard_block_format;
+
+/// Elements of one block; 0 for other numbers than those of `pollard_block_format`.
+size_t pollard_block_elements(int format);
+/// Bytes of one block; 0 for other numbers than those of `pollard_block_format`.
+size_t pollard_block_bytes(int format);
+/// 1 for the formats that `pollard_pack_blocks` writes.
+int pollard_block_writable(int format);
+
+/// Unpacks `count` blocks to float32, as GGML's `dequantize_row_*` do: the same bits, except which NaN a NaN scale gives.
+/// Any bytes are blocks: no code reaches outside its table.
+void pollard_unpack_blocks(int format, const void *source, float *destination, size_t count);
+
+/// Packs float32 numbers into `count` blocks of a writable format, byte for byte as `ggml_quantize_chunk` does without
+/// an importance matrix. Returns the index of the first block with NaN or infinity, `count` if there is none; such
+/// blocks become zero bytes.
+size_t pollard_pack_blocks(int format, const float *source, void *destination, size_t count);
 
 #ifdef __cplusplus
 }
