@@ -31,9 +31,9 @@ public enum FormatTolerance {
     }
   }
 
-  /// How much further apart outputs may lie where every weight is proved to be the rounded original's: then nothing but the rounding itself is left
-  /// to move them, and the run only shows that the graphs are joined alike.
-  public static let provedFactor = 4.0
+  /// How far outputs may lie apart where every weight is proved to be the rounded original's: nothing but the rounding itself is left to move them,
+  /// and the run only shows that the graphs are joined alike, where an error moves outputs by as much as they are.
+  public static func provedShare(_ row: Row) -> Double { max(0.1, 4 * row.share) }
 
   /// Every row: element types, widest first, then packed ones in the order of what they lose.
   ///

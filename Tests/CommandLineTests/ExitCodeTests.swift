@@ -99,11 +99,14 @@ struct ExitCodeTests {
     let refused = try place.pollard("compact", "model", "out")
     #expect(refused.status == 2)
     #expect(refused.errors.contains("--force"))
+    #expect(try place.pollard("compact", "model", "out", "--force").status == 2, "a file is no model's folder")
     #expect(try place.bytes("out") == Array("mine".utf8))
-    #expect(try place.pollard("compact", "model", "out", "--force").status == 0)
-    #expect(place.exists("out/model.safetensors"))
+    try place.copy("bert-masked-lm/masked", as: "old")
+    #expect(try place.pollard("compact", "model", "old").status == 2)
+    #expect(try place.pollard("compact", "model", "old", "--force").status == 0)
+    #expect(place.exists("old/compaction.json"))
     #expect(try place.pollard("compact", "model", "model", "--force").status == 2)
-    #expect(try place.names.sorted() == ["model", "out"])
+    #expect(try place.names.sorted() == ["model", "old", "out"])
   }
 
   @Test("a mask of the wrong shape names file, tensor, expected and found shape")
