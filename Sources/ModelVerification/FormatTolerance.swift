@@ -31,6 +31,10 @@ public enum FormatTolerance {
     }
   }
 
+  /// How much further apart outputs may lie where every weight is proved to be the rounded original's: then nothing but the rounding itself is left
+  /// to move them, and the run only shows that the graphs are joined alike.
+  public static let provedFactor = 4.0
+
   /// Every row: element types, widest first, then packed ones in the order of what they lose.
   ///
   /// Formats of about three bits and less have none: what they do to a model cannot be told from an error by its outputs.

@@ -145,7 +145,7 @@ def neox(folder):
     save(folder, tokenizer, {"tokenizer_class": "GPTNeoXTokenizer", "add_prefix_space": False,
                              "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"},
          model_config("GPTNeoXForCausalLM", "gpt_neox", 336, bos_token_id=0, eos_token_id=0))
-    return "gpt-2"
+    return "olmo"
 
 
 def deepseek_v3(folder):
@@ -189,7 +189,7 @@ def modern_bert(folder):
     save(folder, tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast", "cls_token": "[CLS]", "sep_token": "[SEP]",
                              "pad_token": "[PAD]", "mask_token": "[MASK]", "unk_token": "[UNK]"},
          model_config("ModernBertModel", "modernbert", 320, cls_token_id=1, sep_token_id=2, pad_token_id=3))
-    return "gpt-2"
+    return "modern-bert"
 
 
 def word_piece(folder, lowercase, name, kind):
@@ -216,12 +216,12 @@ def word_piece(folder, lowercase, name, kind):
 
 def bert_uncased(folder):
     save(folder, *word_piece(folder, True, "BertModel", "bert"))
-    return "default"
+    return "jina-v2-en"
 
 
 def bert_cased(folder):
     save(folder, *word_piece(folder, False, "BertForMaskedLM", "bert"))
-    return "default"
+    return "jina-v2-en"
 
 
 def bert_text_file(folder):
@@ -232,7 +232,7 @@ def bert_text_file(folder):
     write(folder, "tokenizer_config.json", {"do_lower_case": True, "model_max_length": 64})
     del model["type_vocab_size"]
     write(folder, "config.json", model)
-    return "default"
+    return "jina-v2-en"
 
 
 def sentence_piece(folder, name, kind, size, **options):

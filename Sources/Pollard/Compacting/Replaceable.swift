@@ -8,6 +8,7 @@ func requireReplaceable(_ output: String) throws(FormatError) {
   let names = try Directories.names(in: output)
   let isModel = names.contains { name in
     ["config.json", "compaction.json"].contains(name) || name.hasSuffix(".safetensors") || name.hasSuffix(".onnx")
+      || name.hasSuffix(".gguf")
   }
   guard names.isEmpty || isModel else {
     throw FormatError(
