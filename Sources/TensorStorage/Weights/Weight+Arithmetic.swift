@@ -14,7 +14,8 @@ extension Weight {
       return operand.cast(to: target).transposed(permutation)
     case .reshape(let operand):
       return operand.cast(to: target).reshaped(shape)
-    case .keep(let operand, let axis, let selection):
+    // Positions kept inside packed blocks stay outside them, and so inside the cast.
+    case .keep(let operand, let axis, let selection) where !operand.isOfBlocks:
       return operand.cast(to: target).keeping(selection.indices, axis: axis)
     case .cast(let operand) where operand.type.isEmbedded(in: type) && operand.type.canBeCast(to: target):
       return operand.cast(to: target)
@@ -64,6 +65,15 @@ extension Weight {
     precondition(
       other.shape.rank == shape.rank && zip(other.shape.extents, shape.extents).allSatisfy { $0 == $1 || $0 == 1 },
       "the second operand has the first one's extents, or 1")
+  }
+
+  /// Whether this is packed or unpacked blocks, whole or cut.
+  private var isOfBlocks: Bool {
+    switch expression {
+    case .dequantized, .quantized: true
+    case .keep(let operand, _, _): operand.isOfBlocks
+    default: false
+    }
   }
 
   /// Whether this is a cast from a type all of whose values the new type has.
