@@ -72,8 +72,8 @@ public enum BlockFormat: UInt8, Sendable, Hashable, CaseIterable {
   /// Whether numbers can be written in this format, with the bytes of the reference quantiser.
   public var isWritable: Bool {
     switch self {
-    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_k, .q5_k, .q6_k: true
-    default: false
+    case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_nl, .tq1_0, .tq2_0, .mxfp4: true
+    case .q8_1, .q8_k, .iq1_s, .iq1_m, .iq2_xxs, .iq2_xs, .iq2_s, .iq3_xxs, .iq3_s, .iq4_xs, .nvfp4, .q1_0, .q2_0: false
     }
   }
 }

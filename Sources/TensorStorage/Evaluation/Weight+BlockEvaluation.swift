@@ -102,18 +102,38 @@ extension Weight {
     let stride = target.strides[last - 1]
     var cursor = BlockCursor(extents: outer, first: outer.map { _ in 0 }, second: Array(target.strides.dropLast(2)))
     var source = UnsafePointer(values.assumingMemoryBound(to: Float.self))
+    var done = 0
     repeat {
       let place = target.base + cursor.secondOffset
-      if isWhole, stride == count {
-        BlockCodec.encode(format, blocks, from: source, to: place)
-      } else {
-        BlockCodec.encode(format, blocks, from: source, to: packed)
+      let isDirect = isWhole && stride == count
+      if let bad = BlockCodec.encode(format, blocks, from: source, to: isDirect ? place : packed) {
+        throw notFinite(UnsafeBufferPointer(start: source + bad * size, count: size), format, box, row: done)
+      }
+      if !isDirect {
         for block in 0..<blocks {
           (place + block * stride).copyMemory(
             from: packed + block * count + box.lower[last], byteCount: box.extents[last])
         }
       }
       source += blocks * size
+      done += 1
     } while cursor.advance()
+  }
+
+  /// The refusal to pack a block; `row` counts the rows of the box.
+  private func notFinite(
+    _ values: UnsafeBufferPointer<Float>, _ format: BlockFormat, _ box: Box, row: Int
+  ) -> FormatError {
+    var rest = row
+    var place: [Int] = []
+    for axis in box.extents.indices.dropLast(2).reversed() {
+      place.insert(box.lower[axis] + rest % box.extents[axis], at: 0)
+      rest /= box.extents[axis]
+    }
+    let value = values.first { !$0.isFinite } ?? .nan
+    let position = place.isEmpty ? "" : " in row \(place.map(String.init).joined(separator: ", "))"
+    return FormatError(
+      .notFinite, expected: "finite numbers to pack as \(format)", found: "\(value)\(position)",
+      remedy: "write the tensor as F32, F16 or BF16")
   }
 }

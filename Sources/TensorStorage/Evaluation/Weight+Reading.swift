@@ -22,7 +22,7 @@ extension Weight {
     var start = elements.lowerBound
     let step = elementsPerPass
     while start < elements.upperBound {
-      let end = min(elements.upperBound, start + step)
+      let end = min(elements.upperBound, passEnd(start + step))
       try evaluate(elements: start..<end, into: base + (start - elements.lowerBound) * size, scratch.arena)
       start = end
     }
@@ -79,6 +79,22 @@ extension Weight {
     case .nothing: Int.max / 2
     case .rows: 1 << 16
     case .blocks: (4 << 20) / max(4, type.bitCount / 8)
+    }
+  }
+
+  /// The end of a pass that is to end near a position: between packed blocks, which are packed whole.
+  private func passEnd(_ position: Int) -> Int {
+    let grain = packingGrain
+    return position >= Int.max / 4 ? position : max(grain, position / grain * grain)
+  }
+
+  /// The number of elements that are computed together: the bytes of a block where blocks are packed.
+  var packingGrain: Int {
+    switch expression {
+    case .quantized(_, let format): format.bytesPerBlock
+    case .reshape(let operand): operand.packingGrain
+    case .concatenation(let parts, _): parts.map(\.packingGrain).max() ?? 1
+    default: 1
     }
   }
 

@@ -10,10 +10,11 @@ public struct StreamingWriter {
   /// Chunks are taken in the order of their offsets. The first error stops the others and is thrown; the output is
   /// incomplete then. `progress` is called with the number of bytes written so far, ascending, from any thread.
   ///
-  /// - Throws: what reading the sources or writing the output throws.
+  /// - Parameter names: the names of the tensors, in the order of `items`, for errors that do not name one.
+  /// - Throws: what reading the sources or writing the output throws; `notFinite` when NaN or infinity is to be packed.
   public static func write(
-    _ items: [(weight: Weight, fileOffset: Int)], to output: some PositionalOutput, threads: ThreadPool,
-    chunkBytes: Int = 4 << 20, progress: (@Sendable (_ bytesDone: Int) -> Void)? = nil
+    _ items: [(weight: Weight, fileOffset: Int)], names: [String] = [], to output: some PositionalOutput,
+    threads: ThreadPool, chunkBytes: Int = 4 << 20, progress: (@Sendable (_ bytesDone: Int) -> Void)? = nil
   ) throws(FormatError) {
     precondition(chunkBytes >= 16, "a chunk holds an element")
     let chunks = chunks(of: items, chunkBytes: chunkBytes)
@@ -35,7 +36,9 @@ public struct StreamingWriter {
           try output.write(UnsafeRawBufferPointer(bytes), at: chunk.fileOffset)
         } catch {
           stopped.store(true, ordering: .relaxed)
-          state.withLock { if $0.failure == nil { $0.failure = error } }
+          var failure = error
+          if failure.subject == nil, chunk.item < names.count { failure.subject = .tensor(names[chunk.item]) }
+          state.withLock { [failure] in if $0.failure == nil { $0.failure = failure } }
           return
         }
         state.withLock {
@@ -53,6 +56,7 @@ public struct StreamingWriter {
   }
 
   private struct Chunk: Sendable {
+    let item: Int
     let weight: Weight
     let elements: Range<Int>
     let fileOffset: Int
@@ -61,16 +65,20 @@ public struct StreamingWriter {
 
   private static func chunks(of items: [(weight: Weight, fileOffset: Int)], chunkBytes: Int) -> [Chunk] {
     var chunks: [Chunk] = []
-    for (weight, fileOffset) in items.sorted(by: { $0.fileOffset < $1.fileOffset }) {
+    for item in items.indices.sorted(by: { items[$0].fileOffset < items[$1].fileOffset }) {
+      let (weight, fileOffset) = items[item]
       let count = weight.shape.elementCount
       // Packed types: eight elements always fill whole bytes.
-      let step = max(8, chunkBytes * 8 / weight.type.bitCount / 8 * 8)
+      // Packed blocks: a chunk ends between two of them, or both sides would pack the one that it cuts.
+      let grain = max(1, weight.packingGrain) * 8
+      let step = max(grain, chunkBytes * 8 / weight.type.bitCount / grain * grain)
       var start = 0
       while start < count {
         let end = min(count, start + step)
         chunks.append(
           Chunk(
-            weight: weight, elements: start..<end, fileOffset: fileOffset + start * weight.type.bitCount / 8,
+            item: item, weight: weight, elements: start..<end,
+            fileOffset: fileOffset + start * weight.type.bitCount / 8,
             byteCount: (end - start) * weight.type.bitCount / 8))
         start = end
       }

@@ -190,7 +190,9 @@ public struct GGUFWriter: Sendable {
     }
     try output.writeZeros(end..<file.size)
     let header = file.layout.header.count
-    try StreamingWriter.write(items, to: output, threads: threads) { progress?(header + $0) }
+    try StreamingWriter.write(items, names: file.tensors.map(\.name), to: output, threads: threads) {
+      progress?(header + $0)
+    }
   }
 }
 
