@@ -141,7 +141,7 @@ struct CheckpointTests {
   @Test(
     "Folders without safetensors say what they hold",
     arguments: [
-      ("pytorch_model.bin", "PyTorch"), ("model.gguf", "original"), ("adapter_model.safetensors", "adapter"),
+      ("pytorch_model.bin", "PyTorch"), ("model.gguf", "name that file"), ("adapter_model.safetensors", "adapter"),
       ("readme", "weights"),
     ])
   func otherFolders(name: String, remedy: String) throws {

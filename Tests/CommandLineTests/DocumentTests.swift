@@ -28,7 +28,10 @@ struct DocumentTests {
   func inspect() throws {
     let place = try Workplace()
     let value = try document(place, "inspect '\(golden)/llama-grouped/dense'")
-    #expect(keys(value) == ["schema", "format", "architecture", "parameters", "bytes", "layers", "tensors", "notes"])
+    #expect(
+      keys(value) == [
+        "schema", "format", "architecture", "parameters", "bytes", "layers", "tensors", "tokenizer", "notes",
+      ])
     #expect(value["format"]?.stringValue == "safetensors")
     #expect(value["architecture"]?.stringValue == "LlamaForCausalLM")
     #expect(keys(value["layers"]?[0]) == ["index", "heads", "key_value_heads", "head_dim", "ffn"])
@@ -56,7 +59,7 @@ struct DocumentTests {
       keys(value)
         == [
           "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "loaders", "carrier", "copy",
-          "left_behind", "notes",
+          "dropped_layers", "left_behind", "notes",
         ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])

@@ -266,7 +266,8 @@ struct BlockTests {
     fixture.tensors.set("layer.0.v", columns: 32..<48)
     fixture.tensors.set("layer.0.o", rows: 48..<64)
     let map = try DimensionMap(try fixture.graph())
-    #expect(code { _ = try CompactionPlan.make(map) } == "cutsThroughBlocks", "neuron 95 of layer 1 stays")
+    // Neuron 95 of layer 1 holds its block, and nobody asked for the others to go.
+    #expect(try CompactionPlan.make(map).layers[1].neurons?.removed.isEmpty ?? false)
     let plan = try CompactionPlan.make(map, roundTo: 32)
     #expect(plan.layers[0].neurons?.removed.map(\.index) == Array(32..<64))
     #expect(plan.layers[0].neurons?.removed.allSatisfy { $0.rule == "G3" } ?? false)

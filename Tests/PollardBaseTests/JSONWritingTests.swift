@@ -10,7 +10,8 @@ struct JSONWritingTests {
       let names = (try? Directories.names(in: folder)) ?? []
       return names.flatMap { name -> [String] in
         let path = Paths.join(folder, name)
-        if Directories.kind(of: path) == .directory { return search(path) }
+        // Configurations written by hand are not transformers'.
+        if Directories.kind(of: path) == .directory { return name == "gguf-tokenizers" ? [] : search(path) }
         return name == "config.json" || name.hasSuffix(".index.json") ? [path] : []
       }
     }

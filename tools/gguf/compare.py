@@ -19,9 +19,9 @@ def short(value):
 
 
 def differences(ours, theirs, intended=None, order=True):
-    """Sentences, empty when the files say the same. `intended` {key: reason} are left out."""
+    """Sentences, empty when the files say the same. Keys that are `intended` to differ are left out."""
     try:
-        a, b, intended, found = container.File(ours), container.File(theirs), intended or {}, []
+        a, b, intended, found = container.File(ours), container.File(theirs), intended or (), []
     except (OSError, ValueError) as error:
         return [f"not read: {error}"]
     if a.version != b.version:
@@ -54,6 +54,12 @@ def differences(ours, theirs, intended=None, order=True):
         first = next(i for i, (x, y) in enumerate(zip(names, expected)) if x != y)
         found.append(f"tensor {first} is {names[first]}, expected {expected[first]}")
     return found
+
+
+def tokenizer(path):
+    """The name of the file's kind of tokenizer, or None."""
+    value = container.File(path).metadata.get("tokenizer.ggml.model")
+    return value.value if value else None
 
 
 def same_bytes(a, b):
@@ -93,7 +99,7 @@ def without_layers(source, out, dropped):
     for key, value in file.metadata.items():
         if key == f"{architecture}.block_count":
             value = container.Value(value.type, len(kept))
-        elif key.startswith(f"{architecture}.") and value.is_array and len(value.value) == count:
+        elif key.startswith(f"{architecture}.") and value.is_array and value.type != container.STRING and len(value.value) == count:
             value = container.Value(value.type, [value.value[layer] for layer in kept], True)
         metadata[key] = value
     if architecture in SLIDING:

@@ -145,7 +145,7 @@ def neox(folder):
     save(folder, tokenizer, {"tokenizer_class": "GPTNeoXTokenizer", "add_prefix_space": False,
                              "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"},
          model_config("GPTNeoXForCausalLM", "gpt_neox", 336, bos_token_id=0, eos_token_id=0))
-    return "gpt-2"
+    return "olmo"
 
 
 def deepseek_v3(folder):
@@ -189,16 +189,22 @@ def modern_bert(folder):
     save(folder, tokenizer, {"tokenizer_class": "PreTrainedTokenizerFast", "cls_token": "[CLS]", "sep_token": "[SEP]",
                              "pad_token": "[PAD]", "mask_token": "[MASK]", "unk_token": "[UNK]"},
          model_config("ModernBertModel", "modernbert", 320, cls_token_id=1, sep_token_id=2, pad_token_id=3))
-    return "gpt-2"
+    return "modern-bert"
 
 
 def word_piece(folder, lowercase, name, kind):
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(CORPUS, trainers.WordPieceTrainer(
-        vocab_size=280, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False))
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=lowercase), pre_tokenizers.BertPreTokenizer()
+    words = [word for line in CORPUS for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(line))]
+    characters = sorted(set("".join(words)))
+    # The library's trainer gives other files in each run: the vocabulary is characters, endings and frequent words.
+    frequent = sorted({w for w in words if len(w) > 1 and words.count(w) > 1})
+    endings = ["##ing", "##ed", "##er", "##s", "##ization", "##11"]
+    tokens = (["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + characters + ["##" + c for c in characters if c.isalnum()]
+              + frequent + [e for e in endings])
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = normalizer, splitter, decoders.WordPiece()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
     tokens = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]",
@@ -210,12 +216,12 @@ def word_piece(folder, lowercase, name, kind):
 
 def bert_uncased(folder):
     save(folder, *word_piece(folder, True, "BertModel", "bert"))
-    return "default"
+    return "jina-v2-en"
 
 
 def bert_cased(folder):
     save(folder, *word_piece(folder, False, "BertForMaskedLM", "bert"))
-    return "default"
+    return "jina-v2-en"
 
 
 def bert_text_file(folder):
@@ -226,7 +232,7 @@ def bert_text_file(folder):
     write(folder, "tokenizer_config.json", {"do_lower_case": True, "model_max_length": 64})
     del model["type_vocab_size"]
     write(folder, "config.json", model)
-    return "default"
+    return "jina-v2-en"
 
 
 def sentence_piece(folder, name, kind, size, **options):

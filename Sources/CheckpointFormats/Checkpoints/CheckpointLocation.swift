@@ -78,7 +78,7 @@ public struct CheckpointLocation: Sendable, Hashable {
       return named("a Hub cache entry", "name the snapshot in it\(newest.map { ": " + $0 } ?? "")")
     }
     if let other = names.first(where: { $0.hasSuffix(".gguf") || $0.hasSuffix(".onnx") }) {
-      return named(other, "use the original safetensors checkpoint")
+      return named(other, "name that file instead of the folder")
     }
     if let pickle = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pt") || $0.hasSuffix(".pth") }) {
       return named(pickle, "convert the PyTorch checkpoint to safetensors first")

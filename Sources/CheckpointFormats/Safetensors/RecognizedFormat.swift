@@ -29,7 +29,7 @@ func recognizedFormat(prefix: [UInt8], fileSize: Int, failure: FormatError) -> F
   if prefix.count > 1, prefix[0] == 0x80, (2...5).contains(prefix[1]) {
     return wrong("a Python pickle, such as an old PyTorch file", "convert the PyTorch checkpoint to safetensors first")
   }
-  if begins("GGUF") { return wrong("a GGUF file", "use the original safetensors checkpoint") }
+  if begins("GGUF") { return wrong("a GGUF file", "name the .gguf file itself") }
   if prefix.starts(with: [0x93] + Array("NUMPY".utf8)) { return wrong("a NumPy array", "store it as safetensors") }
   if prefix.starts(with: [0x89] + Array("HDF".utf8)) { return wrong("an HDF5 file", "store it as safetensors") }
   if prefix.starts(with: [0x1F, 0x8B]) { return wrong("a gzip archive", "unpack it first") }

@@ -44,7 +44,11 @@ struct LayerSelection {
     self.blocks = blocks
     for (index, layer) in layers.enumerated() {
       let subject = DiagnosticSubject.layer(layer.index)
-      let held = try blocks.held(candidates[index].neurons, by: layer.neuronBlocks, subject, "neurons")
+      // Nobody asked for units that were found dead: those held by their block just stay.
+      if let runs = layer.neuronBlocks, !blocks.hasMask, !blocks.requantizes, !blocks.allowsFill(in: runs) {
+        for unit in runs.cut(by: candidates[index].neurons.keys) { self.candidates[index].neurons[unit] = nil }
+      }
+      let held = try blocks.held(self.candidates[index].neurons, by: layer.neuronBlocks, subject, "neurons")
       if let unit = held.first(where: candidates[index].unstableNeurons.contains) {
         throw CompactionPlan.notFinite("neuron \(unit)", subject)
       }

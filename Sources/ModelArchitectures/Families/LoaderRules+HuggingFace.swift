@@ -74,7 +74,7 @@ extension LoaderRule {
   static func llamaCpp(heads: CountCapability, feedForward: CountCapability) -> LoaderRule {
     LoaderRule(
       loader: "llama.cpp", opens: false, heads: heads, feedForward: feedForward,
-      remark: "reads GGUF only, which Pollard does not write yet")
+      remark: "reads GGUF only; --to gguf writes it")
   }
 
   /// ONNX Runtime, which reads ONNX.

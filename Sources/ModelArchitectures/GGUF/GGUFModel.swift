@@ -37,6 +37,13 @@ public struct GGUFModel: Sendable {
     public var from: GGUFTensorType
     /// The type that it is written in.
     public var to: GGUFTensorType
+
+    /// Creates an entry.
+    public init(tensor: String, from: GGUFTensorType, to: GGUFTensorType) {
+      self.tensor = tensor
+      self.from = from
+      self.to = to
+    }
   }
 
   /// The keys and values in order.

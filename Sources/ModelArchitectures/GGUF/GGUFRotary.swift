@@ -2,7 +2,7 @@ import CheckpointFormats
 import PollardBase
 
 /// Rotary positions in both spellings.
-enum GGUFRotary {
+package enum GGUFRotary {
   /// The rotary object of a configuration, in either dialect of transformers, as the reference converter sees it.
   static func parameters(_ config: JSONValue) -> JSONValue {
     var parameters = config["rope_parameters"] ?? config["rope_scaling"] ?? .null
@@ -94,14 +94,14 @@ enum GGUFRotary {
   }
 
   /// The divisors of rotary frequencies that Llama 3 stretches texts by.
-  struct Llama3Factors: Equatable {
-    var factor: Double
-    var low: Double
-    var high: Double
-    var length: Double
+  package struct Llama3Factors: Equatable {
+    package var factor: Double
+    package var low: Double
+    package var high: Double
+    package var length: Double
 
     /// One divisor for each pair, in single precision step by step as the reference converter computes them.
-    func values(base: Double, width: Int) -> [Float] {
+    package func values(base: Double, width: Int) -> [Float] {
       let pi = Float(2 * Double.pi)
       return RotaryFrequencies.unscaled(theta: base, headDim: width).map { frequency in
         let wavelength = (1 / frequency) * pi
@@ -116,10 +116,10 @@ enum GGUFRotary {
     ///
     /// The list tells the factor (its largest number) and, by the numbers between, two of the three others; files made from
     /// real models have `low_freq_factor` 1.
-    init?(fitting values: [Float], base: Double, places: Int) {
+    package init?(fitting values: [Float], base: Double, places: Int) {
       guard let largest = values.max(), largest > 1, values.allSatisfy({ $0 >= 1 && $0.isFinite }) else { return nil }
       let width = values.count * 2
-      let lengths = [8192, 4096, 2048, 16384, 32768, 65536, 131072, 1024, 512, 256, 128, 64, 32].map(Double.init)
+      let lengths = [13, 12, 11, 14, 15, 16, 17, 10, 9, 8, 7, 6, 5, 4, 3].map { Double(1 << $0) }
       let factors = Set([Double(largest), Double(largest).rounded()]).sorted()
       var candidates: [(low: Double, high: Double, length: Double)] = []
       let waves = RotaryFrequencies.unscaled(theta: base, headDim: width).map { Double(1 / $0) * 2 * Double.pi }
@@ -129,6 +129,8 @@ enum GGUFRotary {
           let smooth = (1 / Double(value) - 1 / factor) / (1 - 1 / factor)
           return value > 1 && Double(value) < factor ? (1 / wave, smooth) : nil
         }
+        // One number between leaves two of the three open: the usual ones are taken.
+        if let one = between.first { candidates.append((1, 4, ((one.y * 3 + 1) / one.x).rounded())) }
         guard let first = between.first, let last = between.last, first.x != last.x else { continue }
         let slope = (last.y - first.y) / (last.x - first.x)
         let start = first.y - slope * first.x
@@ -154,7 +156,7 @@ enum GGUFRotary {
       return nil
     }
 
-    init(factor: Double, low: Double, high: Double, length: Double) {
+    package init(factor: Double, low: Double, high: Double, length: Double) {
       self.factor = factor
       self.low = low
       self.high = high

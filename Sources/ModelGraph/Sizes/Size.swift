@@ -28,7 +28,9 @@ public struct Size: Sendable, Hashable {
     // FNV-1a, twice with different offsets.
     var digests: [UInt64] = [0xcbf2_9ce4_8422_2325, 0x6c62_272e_07bb_0142]
     for byte in name.utf8 {
-      for place in digests.indices { digests[place] = (digests[place] ^ UInt64(byte)) &* 0x100_0000_01b3 &+ UInt64(place) }
+      for place in digests.indices {
+        digests[place] = (digests[place] ^ UInt64(byte)) &* 0x100_0000_01b3 &+ UInt64(place)
+      }
     }
     return .symbol("\(operation)(#\(digests.map { String($0, radix: 16) }.joined()))")
   }

@@ -33,7 +33,7 @@ extension Model {
       progress?("verifying before publishing")
       let verification = try verify(
         original: self, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
-        options: VerificationOptions(), pool: pool)
+        options: VerificationOptions(comparingRounded: options.requantises), pool: pool)
       report.verification = verification
       guard verification.equal else {
         report.output = nil

@@ -4,10 +4,18 @@ import PollardBase
 ///
 /// - Throws: `outputExists`.
 func requireReplaceable(_ output: String) throws(FormatError) {
-  guard Directories.kind(of: output) == .directory else { return }
+  switch Directories.kind(of: output) {
+  case nil: return
+  case .directory?: break
+  default:
+    throw FormatError(
+      .outputExists, file: output, expected: "a folder or nothing", found: "something else",
+      remedy: "choose another output")
+  }
   let names = try Directories.names(in: output)
   let isModel = names.contains { name in
     ["config.json", "compaction.json"].contains(name) || name.hasSuffix(".safetensors") || name.hasSuffix(".onnx")
+      || name.hasSuffix(".gguf")
   }
   guard names.isEmpty || isModel else {
     throw FormatError(

@@ -166,6 +166,7 @@ public func inspect(_ path: String) throws -> Inspection {
   do {
     return Inspection(try Model(at: path))
   } catch let error as FormatError {
+    if let headers = try? GGUFCheckpoint(at: path) { return Inspection(headers, path: path, because: error) }
     guard
       [
         "unknownArchitecture", "missingConfiguration", "unsupportedClass", "unsupportedConfiguration",
@@ -177,6 +178,16 @@ public func inspect(_ path: String) throws -> Inspection {
     var result = Inspection(path: path, format: .safetensors, tensors: lines)
     result.notes.append(error.description)
     return result
+  }
+}
+
+extension Inspection {
+  /// What the headers of a GGUF file say whose model is not understood; a file without tensors is only a vocabulary.
+  fileprivate init(_ checkpoint: GGUFCheckpoint, path: String, because error: FormatError) {
+    self.init(path: path, format: .gguf, tensors: Inspection.lines(of: checkpoint))
+    architecture = checkpoint.metadata["general.architecture"]?.text
+    tokenizer = TokenizerMetadata(checkpoint.metadata).facts
+    notes.append(checkpoint.tensors.isEmpty ? "the file holds a vocabulary and no tensors" : error.description)
   }
 }
 

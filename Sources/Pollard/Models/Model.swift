@@ -35,7 +35,7 @@ public struct Model: Sendable {
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
     droppedLayers = []
-    if GGUFCheckpoint.recognizes(path) {
+    if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
       stored = try ONNXStoredModel(at: path)
@@ -100,7 +100,8 @@ public struct Model: Sendable {
     if case .file(let path) = masks { mask = try unitMask(file: path) }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
-      requantizes: options.requantises, allowsPadding: options.allowsPadding,
+      requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,
+      allowsPadding: options.allowsPadding,
       allowsRetarget: options.allowsRetarget)
     return try CompactionPlan(
       map: map, request: request, rules: try stored.loaderRules(writing: options.format ?? format), pool: pool)
@@ -123,6 +124,8 @@ public struct PlanOptions: Sendable, Hashable {
   public var allowsRetarget: Bool
   /// Whether packed numbers may be rounded anew where a cut goes through their blocks.
   public var requantises: Bool
+  /// Whether units share the fate of their block where the output is packed; a report of what is dead looks at each alone.
+  var writesBlocks = true
 
   /// Creates options; the defaults are the command line's.
   public init(

@@ -41,6 +41,8 @@ extension Model {
   ///
   /// - Throws: what reading the weights throws.
   public func sparsity(pool: ThreadPool = .allProcessors) throws -> SparsityReport {
-    SparsityReport(plan: try plan(options: PlanOptions(shape: .ragged), pool: pool))
+    var options = PlanOptions(shape: .ragged)
+    options.writesBlocks = false
+    return SparsityReport(plan: try plan(options: options, pool: pool))
   }
 }

@@ -26,8 +26,10 @@ struct ONNXOutput {
     self.options = options
     directory = try AtomicDirectory(path: path, replacing: options.replacing, inputs: inputs)
     if isFolder, options.replacing { try requireReplaceable(path) }
-    if !isFolder, Directories.kind(of: path) == .directory {
-      throw FormatError(.outputExists, file: path, expected: "a file or nothing", found: "a folder")
+    if !isFolder, let kind = Directories.kind(of: path), kind != .file {
+      throw FormatError(
+        .outputExists, file: path, expected: "a file or nothing",
+        found: kind == .directory ? "a folder" : "something else")
     }
     name = isFolder ? Self.nameInFolder : Paths.lastComponent(path)
   }

@@ -19,4 +19,13 @@ public struct VerificationOptions: Sendable, Hashable {
     self.seed = seed
     self.tolerance = tolerance
   }
+
+  /// Whether numbers were rounded anew on the way, so that outputs are compared within a tolerance.
+  var comparesRounded = false
+
+  /// The defaults, for a model some of whose numbers were rounded anew.
+  init(comparingRounded: Bool) {
+    self.init()
+    comparesRounded = comparingRounded
+  }
 }

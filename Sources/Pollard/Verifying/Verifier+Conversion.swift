@@ -32,9 +32,14 @@ extension Verifier {
       return ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other)
     }
     let ours = Set(masked.outputs.map { masked[$0].name })
-    for name in ours.subtracting(names).sorted() { problems.append("output \(name) is missing") }
+    // GGUF has no place for a pooler, which llama.cpp does without.
+    let isReduced = [original, compacted].contains { $0.format == .gguf }
+    for name in ours.subtracting(names).sorted() where !(isReduced && name == "pooler_output") {
+      problems.append("output \(name) is missing")
+    }
     // Caches are an interface of their own, which a checkpoint does not have.
-    for name in names.subtracting(ours).sorted() where !name.contains("present") {
+    for name in names.subtracting(ours).sorted()
+    where !name.contains("present") && !(isReduced && name == "pooler_output") {
       problems.append("output \(name) is not one of the original")
     }
     let mapping = receipt == nil ? "equal counts" : "the receipt"
@@ -42,9 +47,10 @@ extension Verifier {
       return VerificationReport(
         structure: .init(problems: problems), proof: nil, run: nil, mapping: mapping, asksForProof: false)
     }
-    let proof = try conversionProof(receipt)
+    let proof = try conversionProof(receipt, &problems)
     var run: VerificationReport.Run?
-    do { run = try convertedRun(masked, values) } catch let failure as ComparedModelFailure {
+    do { run = try convertedRun(masked, values, isProved: proof?.ok == true) } catch let failure as ComparedModelFailure
+    {
       problems.append(failure.description)
     }
     return VerificationReport(
@@ -53,7 +59,9 @@ extension Verifier {
 
   /// The proof that every tensor is the original's, cut and rounded to the type it is stored in; nil where some is not, or cannot be compared:
   /// then the outputs alone decide.
-  private func conversionProof(_ receipt: CompactionPlan?) throws -> VerificationReport.Proof? {
+  private func conversionProof(
+    _ receipt: CompactionPlan?, _ problems: inout [String]
+  ) throws -> VerificationReport.Proof? {
     let plan =
       receipt
       ?? CompactionPlan(
@@ -69,6 +77,11 @@ extension Verifier {
       let expected = try original.stored.checkpointTensors(after: (plan, plan.apply(to: map)))
     else { return nil }
     let tensors = try ConversionProof(expected: expected, found: found, pool: pool)
+    if tensors.looksSpoiled, !options.comparesRounded {
+      problems.append(
+        "\(tensors.exactTensors) of \(tensors.tensors) tensors are the original's, rounded to their type, and "
+          + "\(tensors.firstDifferent ?? "one") is not")
+    }
     guard tensors.isComplete else { return nil }
     return try prove(plan, TensorProof(paired: tensors.exactTensors, isSame: true, problems: []))
   }
@@ -89,7 +102,8 @@ extension Verifier {
     }
   }
 
-  private func convertedRun(_ masked: Graph, _ values: [ComparedValue]) throws -> VerificationReport.Run {
+  private func convertedRun(_ masked: Graph, _ values: [ComparedValue], isProved: Bool) throws -> VerificationReport.Run
+  {
     let given = try options.inputs.map(TensorFile.read)
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
@@ -109,7 +123,8 @@ extension Verifier {
         found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
         remedy: "state one with --tolerance")
     }
-    let share = options.tolerance > 0 ? options.tolerance : row?.share ?? 0
+    let usual = row.map { isProved ? FormatTolerance.provedShare($0) : $0.share } ?? 0
+    let share = options.tolerance > 0 ? options.tolerance : usual
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",

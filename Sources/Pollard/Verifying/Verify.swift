@@ -58,7 +58,9 @@ struct Verifier {
   }
 
   func report() throws -> VerificationReport {
-    if original.format != compacted.format || isInOtherTypes { return try conversionReport() }
+    if original.format != compacted.format || isInOtherTypes || options.comparesRounded {
+      return try conversionReport()
+    }
     var problems: [String] = []
     if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
       problems.append(

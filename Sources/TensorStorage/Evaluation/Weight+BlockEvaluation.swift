@@ -50,8 +50,10 @@ extension Weight {
     let step = last == 0 ? 1 : max(1, min(box.extents[rowAxis], (1 << 16) / width))
     var outer = Array(box.extents.dropLast())
     if last > 0 { outer[rowAxis] = (outer[rowAxis] + step - 1) / step }
-    let count = outer.reduce(1, *)
-    for place in 0..<count {
+    let count = box.extents[last]
+    let isScattered = runs.count > count / 8
+    let indices = isScattered ? Array(selection.indices[box.lower[last]..<box.lower[last] + count]) : []
+    for place in 0..<outer.reduce(1, *) {
       var part = box
       part.lower[last] = first
       part.extents[last] = width
@@ -71,6 +73,12 @@ extension Weight {
       for row in 0..<rows {
         let values = scratch + row * width * 4
         let results = target.base + offset + (last == 0 ? 0 : row * target.strides[rowAxis])
+        if isScattered {
+          let numbers = values.assumingMemoryBound(to: Float.self)
+          let kept = results.assumingMemoryBound(to: Float.self)
+          for place in 0..<count { kept[place] = numbers[indices[place] &- first] }
+          continue
+        }
         for run in runs {
           (results + (run.position - box.lower[last]) * 4).copyMemory(
             from: values + (run.source - first) * 4, byteCount: run.count * 4)

@@ -2,11 +2,21 @@ import ModelArchitectures
 import PollardBase
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// A tokenizer of golden/gguf-tokenizers: files that transformers reads, and what the reference converter made of them.
 struct TokenizerCase: Sendable, CustomTestStringConvertible {
   let name: String
 
-  static let root = Paths.join(golden, "gguf-tokenizers")
+  /// Another folder of such cases may be named by the variable POLLARD_TOKENIZER_CASES.
+  static let root =
+    getenv("POLLARD_TOKENIZER_CASES").map { String(cString: $0) } ?? Paths.join(golden, "gguf-tokenizers")
 
   static let all: [TokenizerCase] = ((try? Directories.names(in: root)) ?? []).map(TokenizerCase.init)
 

@@ -54,7 +54,8 @@ public struct GGUFMetadata: Sendable {
 
   /// Gives a key a value; one that is new goes to the end.
   ///
-  /// - Parameter keepingType: whether a key that exists keeps its stored type, where that holds the value exactly.
+  /// - Parameter keepingType: whether a key that exists keeps its stored type, where that holds the value as
+  ///   `converted(to:elementType:)` says.
   public mutating func set(_ key: String, to value: GGUFValue, keepingType: Bool = true) {
     guard let position = positions[ExactString(key)] else {
       positions[ExactString(key)] = entries.count

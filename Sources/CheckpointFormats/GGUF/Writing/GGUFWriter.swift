@@ -51,7 +51,7 @@ public struct GGUFWriter: Sendable {
     public var version = 3
     /// Bytes of tensors in one file, above which another begins; nil for one file.
     public var maximumShardSize: Int?
-    /// Whether the first of several files has no tensors.
+    /// Whether a file without tensors comes first, where there is a largest size.
     public var isFirstShardEmpty = false
     /// Whether zeros follow the last tensor up to a multiple of the alignment, as loaders that read all data at once need.
     public var isEndPadded = true
@@ -112,7 +112,7 @@ public struct GGUFWriter: Sendable {
       size = size.addingReportingOverflow(tensor.weight.byteCount).partialValue
     }
     shards.append(current)
-    if options.isFirstShardEmpty, options.maximumShardSize != nil, shards.count > 1 { shards.insert([], at: 0) }
+    if options.isFirstShardEmpty, options.maximumShardSize != nil { shards.insert([], at: 0) }
     try self.init(metadata: metadata, shards: shards, fileName: fileName, options: options)
   }
 

@@ -43,9 +43,13 @@ extension GGUFModel {
     let buffers = Set(model.passedThrough.filter { $0.reason == .buffer }.map(\.name))
     var weights: [String: Weight] = [:]
     var roles: [String] = []
+    var dropped: [String] = []
     for tensor in exported.tensors where !buffers.contains(tensor.name) {
       let role = model.role(of: tensor.name)
-      if family.drops(role) { continue }
+      if family.drops(role) {
+        dropped.append(role)
+        continue
+      }
       weights[role] = tensor.weight
       roles.append(role)
     }
@@ -54,6 +58,9 @@ extension GGUFModel {
       family: family, config: exported.config, file: file, layers: layers, weights: weights,
       fileType: type.fileType, vocabularyRows: vocabularyRows, pooling: pooling)
     notes = try family.checkWriting(writing)
+    if !dropped.isEmpty {
+      notes.append("llama.cpp has no place for \(dropped.joined(separator: ", ")), which are left out")
+    }
 
     let values = try Self.values(writing, roles)
     let choice = GGUFTypeChoice(

@@ -25,7 +25,7 @@ public struct GGUFNaming: Sendable {
   /// - Parameters:
   ///   - config: the configuration.
   ///   - parameters: the number of elements of all tensors.
-  func entries(config: JSONValue, parameters: Int) -> [GGUFMetadata.Entry] {
+  package func entries(config: JSONValue, parameters: Int) -> [GGUFMetadata.Entry] {
     let card = modelCard.map { ModelCard($0) }?.members ?? [:]
     var entries = samplingEntries()
     var texts: [String: String] = [:]
@@ -142,7 +142,7 @@ public struct GGUFNaming: Sendable {
   }
 
   /// A number of parameters with two digits: `125K`, `2.0M`, `7B`.
-  static func sizeLabel(_ parameters: Int) -> String {
+  package static func sizeLabel(_ parameters: Int) -> String {
     let count = Double(parameters)
     let (scaled, suffix) =
       count > 1e12

@@ -1,16 +1,16 @@
 /// What a model's name on the hub says of it, by the reference converter's rules: `org/Base-Name-7B-Instruct-v0.2`.
-struct ModelNameParts: Equatable {
-  var fullName: String?
-  var organization: String?
-  var basename: String?
-  var finetune: String?
-  var version: String?
-  var sizeLabel: String?
+package struct ModelNameParts: Equatable {
+  package var fullName: String?
+  package var organization: String?
+  package var basename: String?
+  package var finetune: String?
+  package var version: String?
+  package var sizeLabel: String?
 
   private enum Kind: Hashable { case basename, sizeLabel, finetune, version, type }
 
   /// - Parameter parameters: the number of elements of all tensors, against which a size in the name is held; 0 to believe it.
-  init(_ id: String, parameters: Int) {
+  package init(_ id: String, parameters: Int) {
     if id.contains(" ") {
       fullName = id
       return
@@ -75,7 +75,7 @@ struct ModelNameParts: Equatable {
   }
 
   /// The words of a name with capitals, but for versions and what has capitals already.
-  static func title(_ name: String) -> String {
+  package static func title(_ name: String) -> String {
     name.split { $0 == "-" || $0.isWhitespace }.map { word in
       let isLower = word.contains { $0.isLowercase } && !word.contains { $0.isUppercase }
       let isVersion =

@@ -7,9 +7,6 @@ extension GGUFFamilies {
     var family = GGUFFamily(
       architecture: "phi3", modelType: "phi3", className: "Phi3ForCausalLM",
       metadata: [
-        .computed("rope.scaling.attn_factor", .number) { writing throws(FormatError) in
-          try writing.rotary().hasFactorLists ? JSONValue(writing.rotary().attentionFactor) : nil
-        },
         .count("context_length", "max_position_embeddings", default: 4096, required: true),
         .count(
           "rope.scaling.original_context_length", "original_max_position_embeddings", default: 4096),
@@ -43,6 +40,11 @@ extension GGUFFamilies {
             GGUFTensorRow("ffn_down", "mlp.down_proj"),
           ])
       ])
+    family.leadingMetadata = [
+      .computed("rope.scaling.attn_factor", .number) { writing throws(FormatError) in
+        try writing.rotary().hasFactorLists ? JSONValue(writing.rotary().attentionFactor) : nil
+      }
+    ]
     family.completeConfiguration = { reading, config throws(FormatError) in try reading.completePhi3(&config) }
     family.extraTensors = { writing throws(FormatError) in
       guard case .longRope(let short, let long, _) = try writing.rotary().scaling else { return [] }

@@ -2,7 +2,7 @@ import PollardBase
 
 /// The families that are described.
 public enum GGUFFamilies {
-  static let all: [GGUFFamily] = llamas + encoders + [gpt2] + gemmas + [phi3, stableLM]
+  static let all: [GGUFFamily] = llamas + encoders + [gpt2] + gemmas + [phi3, stableLM] + fused + t5s
 
   /// The architecture strings that are read, in alphabetical order.
   public static var architectures: [String] { Set(all.map(\.architecture)).sorted() }

@@ -56,6 +56,7 @@ extension GGUFModel {
     let pattern = reading.key("attention.sliding_window_pattern")
     for entry in metadata.entries where entry.key.hasPrefix(reading.architecture + ".") && entry.key != pattern {
       guard case .array(let array) = entry.value, array.count == count,
+        array.elementType != .string,
         let shortened = GGUFArray(kept.map { array[$0] }, of: array.elementType)
       else { continue }
       metadata.set(entry.key, to: .array(shortened), keepingType: false)

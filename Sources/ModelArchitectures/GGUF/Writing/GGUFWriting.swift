@@ -47,7 +47,8 @@ struct GGUFWriting: Sendable {
 
   /// The value of the first key that is there; nil for null, and where none is.
   func first(_ keys: [String]) -> JSONValue? {
-    keys.lazy.compactMap { config[$0] }.first.flatMap { $0.isNull ? nil : $0 }
+    guard let value = keys.lazy.compactMap({ config[$0] }).first, !value.isNull else { return Optional.none }
+    return value
   }
 
   /// What transforms need to know.

@@ -191,7 +191,9 @@ extension GGUFFamily {
         throw refuse(layer.index, "at least one head", "none", "keep one head of the layer")
       }
       // Without neurons llama.cpp leaves out what attention adds, and ends the process in the last layer.
-      if layer.feedForward < 1 {
+      // A decoder's attention to its encoder is a layer that has none by nature.
+      let isAttentionAlone = blocks.count > 1 && layer.feedForward == 0
+      if layer.feedForward < 1, !isAttentionAlone {
         throw refuse(layer.index, "at least one neuron", "none", "keep one neuron of the layer")
       }
       // llama.cpp ends the process when groups are not equal.
@@ -210,7 +212,7 @@ extension GGUFFamily {
           "\(heads.0) with \(heads.1)",
           "make the counts equal, or write it under an architecture with counts for every layer")
       }
-      if capability.feedForward != .perLayer, layer.feedForward != first.feedForward {
+      if capability.feedForward != .perLayer, layer.feedForward != first.feedForward, !isAttentionAlone {
         throw refuse(
           layer.index, "as many neurons as layer 0, \(first.feedForward)", "\(layer.feedForward)",
           "make the counts equal, or write it under an architecture with counts for every layer")

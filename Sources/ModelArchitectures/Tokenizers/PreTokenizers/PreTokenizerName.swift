@@ -11,8 +11,8 @@ extension TokenizerConversion {
     if let digest = PreTokenizerDigests.digest(of: tokenizer), let name = PreTokenizerDigests.names[digest] {
       return name
     }
-    // Loaders read the name of a byte-level BPE only.
-    guard tokenizer.algorithm == .bytePair else { return "default" }
+    // Loaders read the name of a byte-level BPE only; this is the one that BERT's own vocabulary has.
+    guard tokenizer.algorithm == .bytePair else { return "jina-v2-en" }
     guard let name = nameByShape(tokenizer) else {
       throw FormatError(
         .unknownPreTokenizer, file: "tokenizer.json", subject: .key("pre_tokenizer"),
@@ -33,6 +33,8 @@ extension TokenizerConversion {
     switch form.names.first {
     case "gpt-2"? where tokenizer.json["post_processor"]?["type"]?.stringValue == "RobertaProcessing":
       return "roberta-bpe"
+    case "gpt-2"? where modelType == "gpt_neox": return "olmo"
+    case "gpt-2"? where rule == .modernBert: return "modern-bert"
     case "starcoder"? where tokenizer.configuration["clean_up_tokenization_spaces"]?.boolValue == false:
       return "smollm"
     case let name: return name
