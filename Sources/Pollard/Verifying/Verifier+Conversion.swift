@@ -119,7 +119,7 @@ extension Verifier {
     let row = FormatTolerance.row(for: types, formats: formats)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
-        .notExpressible, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
+        .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
         found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
         remedy: "state one with --tolerance")
     }
