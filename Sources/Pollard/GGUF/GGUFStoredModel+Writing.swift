@@ -9,7 +9,7 @@ extension GGUFStoredModel {
   package func stage(_ request: StagingRequest) throws -> StagedOutput {
     if request.options.opset != nil, request.format != .onnx {
       throw CompactionError(
-        .notExpressible, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
+        .optionDoesNotApply, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
     }
     switch request.format {
     case .gguf: return try stageGGUF(request)
@@ -41,7 +41,12 @@ extension GGUFStoredModel {
       type: type.ggufType)
     var result = imported.source
     result.tensors = model.tensors
-    result.requantizations = model.requantizations
+    // What was not packed before loses nothing that was asked to be kept.
+    let before = Dictionary(imported.source.tensors.map { ($0.name, $0.type) }) { first, _ in first }
+    result.requantizations = model.requantizations.compactMap { change in
+      guard let stored = before[change.tensor], stored.blockFormat != nil else { return nil }
+      return GGUFModel.Requantization(tensor: change.tensor, from: stored, to: change.to)
+    }
     for key in ["general.file_type", "general.quantization_version"] {
       if let value = model.metadata[key] { result.metadata.set(key, to: value) }
     }
@@ -107,11 +112,11 @@ extension GGUFStoredModel {
 extension StagingRequest {
   /// Refuses to round packed numbers anew unless that was asked for.
   ///
-  /// - Throws: `notExpressible` naming the first such tensor.
+  /// - Throws: `cutsThroughBlocks` naming the first such tensor.
   func requireRequantisation(_ model: GGUFModel) throws(CompactionError) {
     guard type == nil, !options.requantises, let first = model.requantizations.first else { return }
     throw CompactionError(
-      .notExpressible, subject: .tensor(first.tensor), expected: "whole blocks of \(first.from)",
+      .cutsThroughBlocks, subject: .tensor(first.tensor), expected: "whole blocks of \(first.from)",
       found: "a cut through blocks in \(model.requantizations.count) tensors",
       remedy: "--round-to \(first.from.elementsPerBlock) keeps blocks whole; --requantise rounds their numbers anew")
   }

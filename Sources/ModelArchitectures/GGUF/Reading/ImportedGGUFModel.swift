@@ -72,6 +72,8 @@ struct GGUFCheckpointContent {
   /// Whether all layers see all keys, with angles that do not depend on the text.
   let isPlain: Bool
   private let names: [String: String]
+  private let family: GGUFFamily
+  private let layerCounts: [Int]
   private let file: String?
 
   init(_ model: GGUFModel, _ reading: GGUFReading, _ family: GGUFFamily) throws(FormatError) {
@@ -124,6 +126,8 @@ struct GGUFCheckpointContent {
     }
     self.tensors = tensors
     self.names = names
+    self.family = family
+    self.layerCounts = layerCounts
   }
 
   /// Reads the model; errors name GGUF's tensors.
@@ -132,9 +136,18 @@ struct GGUFCheckpointContent {
       return try ImportedModel(config: config, tensors: tensors, allowingRagged: isRagged)
     } catch {
       var copy = error
-      if case .tensor(let name)? = error.subject { copy.subject = .tensor(names[name] ?? name) }
+      if case .tensor(let name)? = error.subject { copy.subject = .tensor(try storedName(name)) }
       throw copy
     }
+  }
+
+  /// What GGUF calls a parameter, whether the file has it or not; the parameter's own name where GGUF has none.
+  private func storedName(_ name: String) throws(FormatError) -> String {
+    if let stored = names[name] { return stored }
+    let prefix = try ArchitectureRegistry.basePrefix(modelType: family.modelType)
+    let roles = name.hasPrefix(prefix) ? [name, String(name.dropFirst(prefix.count))] : [name]
+    let map = try GGUFTensorMap(roles: roles, family: family, layerCounts: layerCounts) { _ in }
+    return map.slots.first?.names.first ?? name
   }
 
   /// A tensor's numbers; a matrix of one row that was written as a vector is a matrix again.
