@@ -34,6 +34,8 @@ enum ResultTypes {
 
   /// Rounds the results of a node to the types they are declared to have.
   static func rounded(_ results: [Tensor], of context: EvaluationContext) throws -> [Tensor] {
+    // What nodes of a body give has been rounded there.
+    if !context.bodies.isEmpty { return results }
     let (slot, count): (Int, Int)
     switch exceptions[context.node.op] ?? .operand(0) {
     case .evaluator: return results
