@@ -11,7 +11,7 @@ package enum EvaluatorTable {
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
       attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, repetitions,
-      sequences, optionals,
+      sequences, optionals, windows, grids, recurrences, flexibleAttentions,
     ] {
       table.merge(part) { first, _ in first }
     }

@@ -64,7 +64,8 @@ private struct ScanForm {
 
   /// Runs the body for each position; gives the state after the last and the stacked positions.
   private func steps(
-    _ count: Int, _ call: PlannedBody.Call, _ initial: [Tensor], _ inputs: [(tensor: Tensor, axis: Int, isReversed: Bool)],
+    _ count: Int, _ call: PlannedBody.Call, _ initial: [Tensor],
+    _ inputs: [(tensor: Tensor, axis: Int, isReversed: Bool)],
     length: Int
   ) throws -> (state: [Tensor], stacks: [TensorStack]) {
     var state = initial

@@ -46,7 +46,8 @@ struct PlannedBody: Sendable {
       let graph = planned.plan.graph
       guard parameters.count == planned.body.parameterTypes.count else {
         throw context.failure(
-          .illFormed, expected: "a body of \(parameters.count) parameters", found: "\(planned.body.parameterTypes.count)")
+          .illFormed, expected: "a body of \(parameters.count) parameters",
+          found: "\(planned.body.parameterTypes.count)")
       }
       var inputs: [String: Tensor] = [:]
       for (id, value) in zip(graph.inputs, parameters + captured) { inputs[graph[id].name] = value }

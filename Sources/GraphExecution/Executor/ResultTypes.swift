@@ -23,6 +23,8 @@ enum ResultTypes {
     OperatorName("QLinearConv"): .evaluator, OperatorName("MatMulInteger"): .evaluator,
     OperatorName("ConvInteger"): .evaluator, OperatorName("DynamicQuantizeLinear"): .evaluator,
     OperatorName("Bernoulli"): .evaluator, OperatorName("Identity"): .evaluator,
+    OperatorName("LinearAttention"): .evaluator,
+    OperatorName("FlexAttention", domain: "ai.onnx.preview"): .evaluator,
     OperatorName("Where"): .operand(1), OperatorName("OneHot"): .operand(2),
     OperatorName("LayerNormalization"): .firstOfOperand(0),
     OperatorName("SkipLayerNormalization", domain: "com.microsoft"): .firstOfOperand(0),

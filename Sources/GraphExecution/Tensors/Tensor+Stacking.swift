@@ -61,7 +61,7 @@ struct TensorStack {
 
 extension Tensor {
   /// Makes each element of a tensor that is being made 0, false or empty.
-  fileprivate func fillWithZeros() {
+  func fillWithZeros() {
     if type == .string {
       let empty = StringTable.number(of: [])
       for index in 0..<elementCount { written(Int64.self)[index] = empty }
