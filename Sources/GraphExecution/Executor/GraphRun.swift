@@ -9,11 +9,17 @@ struct GraphRun {
   private let memory: Memory
   private let matrices: PackedMatrices
   private let wanted: Set<ValueID>
+  /// Values that are not computed but given.
+  private let given: [ValueID: Tensor]
   private var values: [Tensor?]
   private var readsLeft: [Int]
   private var needed: [Bool]
 
-  init(plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>) {
+  init(
+    plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>,
+    given: [ValueID: Tensor] = [:], giving outputs: [ValueID]? = nil
+  ) {
+    self.given = given
     self.plan = plan
     self.memory = memory
     self.matrices = matrices
@@ -22,10 +28,12 @@ struct GraphRun {
     values = plan.constants
     readsLeft = Array(repeating: 0, count: graph.values.count)
     needed = Array(repeating: false, count: graph.nodes.count)
-    for id in graph.outputs { readsLeft[id.index] += 1 }
+    for id in outputs ?? graph.outputs { readsLeft[id.index] += 1 }
     for id in wanted { readsLeft[id.index] += 1 }
     for (index, node) in graph.nodes.enumerated().reversed() {
-      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 } ?? false }) else { continue }
+      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 && given[$0] == nil } ?? false }) else {
+        continue
+      }
       needed[index] = true
       for case let input? in node.inputs { readsLeft[input.index] += 1 }
       // A condition is kept to the end of the run: it is read once for each node of its branch.
@@ -38,7 +46,10 @@ struct GraphRun {
     _ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
   ) throws -> [String: Tensor] {
     let graph = plan.graph
-    for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    if graph.inputs.contains(where: { readsLeft[$0.index] > 0 && given[$0] == nil }) || !inputs.isEmpty {
+      for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    }
+    for (id, tensor) in given { values[id.index] = readsLeft[id.index] > 0 ? tensor : nil }
     for id in wanted.sorted() {
       if graph[id].initializer != nil { try observe(id, try constant(id)) }
       if let input = values[id.index], graph[id].initializer == nil { try observe(id, input) }
@@ -87,9 +98,9 @@ struct GraphRun {
   }
 
   private func isInteriorWanted(_ step: ExecutionPlan.Step) -> Bool {
-    if wanted.isEmpty { return false }
+    if wanted.isEmpty, given.isEmpty { return false }
     return step.nodes.dropLast().contains { index in
-      plan.graph.nodes[index].outputs.contains { $0.map(wanted.contains) ?? false }
+      plan.graph.nodes[index].outputs.contains { $0.map { wanted.contains($0) || given[$0] != nil } ?? false }
     }
   }
 
@@ -143,7 +154,7 @@ struct GraphRun {
         throw context.failure(
           .unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
       }
-      if readsLeft[output.index] > 0 { values[output.index] = results[slot] }
+      if readsLeft[output.index] > 0, given[output] == nil { values[output.index] = results[slot] }
     }
     try show(node, observe)
   }
@@ -168,7 +179,7 @@ struct GraphRun {
 
   private mutating func show(_ node: Node, _ observe: (ValueID, Tensor) throws -> Void) throws {
     if wanted.isEmpty { return }
-    for case let output? in node.outputs where wanted.contains(output) {
+    for case let output? in node.outputs where wanted.contains(output) && given[output] == nil {
       if let tensor = values[output.index] { try observe(output, tensor) }
       readsLeft[output.index] -= 1
       if readsLeft[output.index] == 0 { values[output.index] = nil }
