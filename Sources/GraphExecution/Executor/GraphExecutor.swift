@@ -104,6 +104,35 @@ public final class GraphExecutor: Sendable {
     return try run.evaluate(inputs, observe, timing: nil)
   }
 
+  /// Evaluates some values, others being given: only what leads from the given ones to the wanted ones is computed.
+  ///
+  /// This is how work that runs share is done once: what comes before the given values is not looked at. The wanted values have the bits that a
+  /// whole run gives them when the given ones have theirs.
+  ///
+  /// - Parameters:
+  ///   - wanted: the values that are returned. One in a branch that does not run is left out.
+  ///   - inputs: as for `run(inputs:collecting:)`; none at all where the wanted values depend on constants and given values alone.
+  ///   - given: values that take the place of what their nodes would compute; they have the types and ranks that these would have.
+  /// - Throws: as `run(inputs:collecting:)`.
+  public func values(
+    of wanted: Set<ValueID>, inputs: [String: Tensor], given: [ValueID: Tensor] = [:]
+  ) throws -> [ValueID: Tensor] {
+    if let stranger = wanted.union(given.keys).first(where: { !graph.values.indices.contains($0.index) }) {
+      throw GraphError(.unknownValue, expected: "a value of the graph", found: "number \(stranger.index)")
+    }
+    if let constant = given.keys.first(where: { graph[$0].initializer != nil }) {
+      throw GraphError(
+        .unknownValue, subject: .value(graph[constant].name), expected: "a computed value to replace",
+        found: "a constant")
+    }
+    var run = GraphRun(
+      plan: plan, memory: memory, matrices: matrices, wanted: wanted, given: given, giving: [])
+    defer { memory.buffers.endRound() }
+    var values: [ValueID: Tensor] = [:]
+    _ = try run.evaluate(inputs, { values[$0] = $1 }, timing: nil)
+    return values
+  }
+
   /// Begins a run that is continued step by step, so that several models can be walked side by side.
   ///
   /// - Parameters: as for `run(inputs:observing:_:)`.

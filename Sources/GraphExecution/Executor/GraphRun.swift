@@ -9,6 +9,8 @@ struct GraphRun {
   private let memory: Memory
   private let matrices: PackedMatrices
   private let wanted: Set<ValueID>
+  /// Values that are not computed but given.
+  private let given: [ValueID: Tensor]
   private var values: [Tensor?]
   private var readsLeft: [Int]
   private var needed: [Bool]
@@ -16,7 +18,11 @@ struct GraphRun {
   private(set) var nextStep = 0
   private var reading: (ahead: FileReadAhead, firstPart: [Int])?
 
-  init(plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>) {
+  init(
+    plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>,
+    given: [ValueID: Tensor] = [:], giving outputs: [ValueID]? = nil
+  ) {
+    self.given = given
     self.plan = plan
     self.memory = memory
     self.matrices = matrices
@@ -25,10 +31,12 @@ struct GraphRun {
     values = plan.constants
     readsLeft = Array(repeating: 0, count: graph.values.count)
     needed = Array(repeating: false, count: graph.nodes.count)
-    for id in graph.outputs { readsLeft[id.index] += 1 }
+    for id in outputs ?? graph.outputs { readsLeft[id.index] += 1 }
     for id in wanted { readsLeft[id.index] += 1 }
     for (index, node) in graph.nodes.enumerated().reversed() {
-      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 } ?? false }) else { continue }
+      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 && given[$0] == nil } ?? false }) else {
+        continue
+      }
       needed[index] = true
       for case let input? in node.inputs { readsLeft[input.index] += 1 }
       // A condition is kept to the end of the run: it is read once for each node of its branch.
@@ -48,7 +56,10 @@ struct GraphRun {
   /// Takes the inputs, and shows those that are wanted.
   mutating func begin(_ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void) throws {
     let graph = plan.graph
-    for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    if graph.inputs.contains(where: { readsLeft[$0.index] > 0 && given[$0] == nil }) || !inputs.isEmpty {
+      for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    }
+    for (id, tensor) in given { values[id.index] = readsLeft[id.index] > 0 ? tensor : nil }
     if !matrices.resident, plan.packs {
       let planned = plan.plannedReading(needed, memory.precision)
       if planned.byteCount > PlannedReading.window / 4 {
@@ -121,9 +132,9 @@ struct GraphRun {
   }
 
   private func isInteriorWanted(_ step: ExecutionPlan.Step) -> Bool {
-    if wanted.isEmpty { return false }
+    if wanted.isEmpty, given.isEmpty { return false }
     return step.nodes.dropLast().contains { index in
-      plan.graph.nodes[index].outputs.contains { $0.map(wanted.contains) ?? false }
+      plan.graph.nodes[index].outputs.contains { $0.map { wanted.contains($0) || given[$0] != nil } ?? false }
     }
   }
 
@@ -177,7 +188,7 @@ struct GraphRun {
         throw context.failure(
           .unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
       }
-      if readsLeft[output.index] > 0 { values[output.index] = results[slot] }
+      if readsLeft[output.index] > 0, given[output] == nil { values[output.index] = results[slot] }
     }
     try show(node, observe)
   }
@@ -202,7 +213,7 @@ struct GraphRun {
 
   private mutating func show(_ node: Node, _ observe: (ValueID, Tensor) throws -> Void) throws {
     if wanted.isEmpty { return }
-    for case let output? in node.outputs where wanted.contains(output) {
+    for case let output? in node.outputs where wanted.contains(output) && given[output] == nil {
       if let tensor = values[output.index] { try observe(output, tensor) }
       readsLeft[output.index] -= 1
       if readsLeft[output.index] == 0 { values[output.index] = nil }

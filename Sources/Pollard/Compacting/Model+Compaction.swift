@@ -86,6 +86,7 @@ extension Model {
   private func stage(
     _ result: Compaction, to output: String, inputs: [String], options: WriteOptions, pool: ThreadPool
   ) throws -> StagedOutput {
+    try stored.checkIntegrity(pool: pool)
     let receipt =
       result.plan.changesNothing && stored.storesParametersPlainly
       ? nil

@@ -38,6 +38,7 @@ extension Model {
   public func convert(
     to output: String, type: WeightType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
+    try stored.checkIntegrity(pool: pool)
     let staged = try stored.stage(
       StagingRequest(
         type: type, format: options.format ?? format, output: output, inputs: inputPaths, options: options, pool: pool))

@@ -8,6 +8,8 @@ import TensorStorage
 package protocol StoredModel: Sendable {
   /// The format.
   var format: ModelFormat { get }
+  /// The name of the format that reports show.
+  var formatName: String { get }
   /// The computation over lazy weights.
   var graph: Graph { get }
   /// The class the model computes, such as `BertForMaskedLM`; nil where the format does not say.
@@ -58,6 +60,11 @@ package protocol StoredModel: Sendable {
   /// Begins to bring the weights into the system's cache.
   func prefetch()
 
+  /// Compares the checksums of formats that have them, before everything is read.
+  ///
+  /// - Throws: `checksumMismatch`.
+  func checkIntegrity(pool: ThreadPool) throws(FormatError)
+
   /// The configuration in the terms of a Hugging Face checkpoint; nil where the format holds none.
   var configuration: JSONValue? { get }
   /// The stored tensors by the part they play.
@@ -70,6 +77,8 @@ package protocol StoredModel: Sendable {
 }
 
 extension StoredModel {
+  package var formatName: String { format.rawValue }
+  package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
   package func dropping(layers: [Int]) throws -> any StoredModel {
     throw CompactionError(
       .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
@@ -87,6 +96,9 @@ extension StoredModel {
     }
   }
 }
+
+/// What reports call a checkpoint in files of `torch.save`, which are read only.
+let pytorchFormatName = "pytorch"
 
 /// Bounds of the numbers that random inputs are made of.
 package struct TokenLimits: Sendable {

@@ -19,6 +19,11 @@ public struct ImportedGGUFModel: Sendable {
   /// Things worth telling about the import, as full sentences without the stop.
   public let notes: [String]
 
+  /// The tensors of a classifier, which stands behind a layer that the format does not hold, so that no model reads them.
+  public var unreadTensors: [String] {
+    map.slots.filter { $0.row.isUnread }.flatMap(\.names)
+  }
+
   let family: GGUFFamily
   let map: GGUFTensorMap
   /// The path named in errors.
