@@ -127,7 +127,8 @@ public struct RunComparison: Sendable {
     // Each model runs once, so its weights are packed when they are reached and dropped again.
     let first = try GraphExecutor(reference, threads: pool, weights: .streamed)
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
-    _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
+    _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, value in
+      let tensor = value.comparable
       for index in byReference[id] ?? [] {
         let chosen = compared[index].select(from: tensor)
         if tensor.elementCount == 0 { empty.insert(index) }
@@ -139,7 +140,8 @@ public struct RunComparison: Sendable {
     var agreements: [Int: ValueAgreement] = [:]
     var top: Double?
     do {
-      _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
+      _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, value in
+        let tensor = value.comparable
         for index in byOther[id] ?? [] {
           let chosen = compared[index].selectOther(from: tensor)
           let rows = rows(of: id, chosen.tensor, in: other, valid)
