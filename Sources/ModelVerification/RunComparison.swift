@@ -66,7 +66,7 @@ public struct RunComparison: Sendable {
       for index in byValue[SideValue(side: side, value: id)] ?? [] {
         let pair = pairs[index]
         let isReference = side == pair.reference
-        let part = parts.part(of: tensor, id, in: graphs[side], pair.value, side: side, isReference: isReference)
+        let part = parts.part(of: tensor.comparable, id, in: graphs[side], pair.value, side: side, isReference: isReference)
         guard let known = waiting.removeValue(forKey: index) else {
           waiting[index] = part
           continue

@@ -70,14 +70,13 @@ extension Model {
     for _ in 0..<max(1, count) {
       times.append(milliseconds(try clock.measure { results = try executor.run(inputs: tensors, collecting: taps) }))
     }
-    let names = results.keys.sorted()
+    let parts = results.keys.sorted().flatMap { results[$0]?.parts(named: $0) ?? [] }
     if let outputs {
       try TensorFile.write(
-        names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs,
-        replacing: replacing, inputs: [inputs] + inputPaths, pool: pool)
+        parts.map { ($0.name, TensorFile.weight($0.tensor)) }, to: outputs, replacing: replacing, inputs: [inputs] + inputPaths, pool: pool)
     }
     return RunReport(
-      output: outputs, outputs: names.map { ($0, results[$0]?.extents ?? []) }, milliseconds: times,
+      output: outputs, outputs: parts.map { ($0.name, $0.tensor.extents) }, milliseconds: times,
       loadMilliseconds: milliseconds(load), threads: pool.threadCount)
   }
 }
