@@ -88,7 +88,8 @@ static void gather_patches(
     patch_runs runs;
     find_runs(c, position / c->window_columns, position % c->window_columns, first, width, &runs);
     for (; channel * window + position < end; channel++)
-      gather_row(&runs, out + (channel * window + position - begin) * stride, c->input + channel * plane, c->column_stride);
+      gather_row(
+        &runs, out + (channel * window + position - begin) * stride, c->input + channel * plane, c->column_stride);
   }
 }
 
@@ -164,7 +165,8 @@ static void convolution_over_outputs(
 
 /// Sums [outputs][filters] to the rows of the result, 16 × 16 at a time.
 static void finish_transposed(
-  const pollard_convolution *c, const float *sums, size_t stride, size_t first, size_t width, size_t filter, size_t count) {
+  const pollard_convolution *c, const float *sums, size_t stride, size_t first, size_t width, size_t filter,
+  size_t count) {
   const size_t outputs = c->output_rows * c->output_columns;
   for (size_t f = 0; f < count; f += 16)
     for (size_t at = 0; at < width; at += 16) {

@@ -213,7 +213,8 @@ static void gemm_limited(
         const float *panel = wide_panel(g->packed_type, g->packed, p, g->depth, k, depth, wide);
         const size_t row_bytes = POLLARD_PANEL * size_of(g->packed_type), next_bytes = depth * row_bytes;
         const char *next = (const char *)g->packed
-                           + (p + 1 < panel_end ? (p + 1) * g->depth + k : panel_begin * g->depth + k + depth) * row_bytes;
+                           + (p + 1 < panel_end ? (p + 1) * g->depth + k : panel_begin * g->depth + k + depth)
+                               * row_bytes;
         for (size_t part = 0; part < POLLARD_PANEL && p * POLLARD_PANEL + part < g->columns; part += TILE_COLUMNS) {
           size_t column = p * POLLARD_PANEL + part;
           size_t width = g->columns - column < TILE_COLUMNS ? g->columns - column : TILE_COLUMNS;

@@ -3,8 +3,9 @@ import PollardBase
 
 /// Convolution of images over two axes: `[N, G · C, H, W]` by `[G · F, C, h, w]` to `[N, G · F, H', W']`.
 ///
-/// `y[n, f, r, s] = activation(Σ_c Σ_i Σ_j x[n, c, r · rowStride + i · rowDilation - rowsBefore, …] · w[f, c, i, j] + bias[f] + added[…])`;
-/// zeros lie outside of the image.
+/// `y[n, f, r, s] = activation(Σ_c Σ_i Σ_j x[n, c, r · stride + i · dilation - before, …] · w[f, c, i, j] + bias[f] + added[…])`
+///
+/// Zeros lie outside of the image.
 ///
 /// - Axes: images and filters map to themselves; channels are summed away. Removing filters, or channels of zeros, does not
 ///   change the others.
