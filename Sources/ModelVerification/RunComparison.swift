@@ -110,22 +110,27 @@ public struct RunComparison: Sendable {
   public private(set) var values: [ValueAgreement] = []
   /// The share of positions where the largest logit is the same, when there are logits.
   public private(set) var topAgreement: Double?
+  /// The arithmetic of both runs.
+  public let precision: ComputingPrecision
 
   /// Runs both graphs and compares.
   ///
   /// Where a value has the batch and sequence axes of the attention mask, only positions that the mask admits are compared.
   ///
-  /// - Parameter otherInputs: the inputs of the other graph, where they are not the same.
+  /// - Parameters:
+  ///   - otherInputs: the inputs of the other graph, where they are not the same.
+  ///   - precision: the arithmetic of both runs; in double precision, doubles are compared.
   /// - Throws: what running either graph throws.
   public init(
     reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor],
-    otherInputs: [String: Tensor]? = nil, pool: ThreadPool
+    otherInputs: [String: Tensor]? = nil, precision: ComputingPrecision = .declared, pool: ThreadPool
   ) throws {
+    self.precision = precision
     let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
-    var kept: [Int: [Float]] = [:]
+    var kept: [Int: ComparedNumbers] = [:]
     var empty: Set<Int> = []
     // Each model runs once, so its weights are packed when they are reached and dropped again.
-    let first = try GraphExecutor(reference, threads: pool, weights: .streamed)
+    let first = try GraphExecutor(reference, threads: pool, weights: .streamed, precision: precision)
     let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
     _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
       for index in byReference[id] ?? [] {
@@ -134,7 +139,7 @@ public struct RunComparison: Sendable {
         kept[index] = select(chosen.tensor, chosen.positions, rows(of: id, chosen.tensor, in: reference, valid))
       }
     }
-    let second = try Self.runnable(other, pool)
+    let second = try Self.runnable(other, pool, precision)
     let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
     var agreements: [Int: ValueAgreement] = [:]
     var top: Double?
@@ -145,9 +150,9 @@ public struct RunComparison: Sendable {
           let rows = rows(of: id, chosen.tensor, in: other, valid)
           let found = select(chosen.tensor, chosen.positions, rows)
           let width = chosen.positions?.count ?? rows.width
-          var agreement = agree(compared[index], kept[index] ?? [], found, width: width)
+          var agreement = agree(compared[index], kept[index] ?? .empty, found, width: width)
           if compared[index].kind == .output, compared[index].name == "logits" {
-            top = topShare(kept[index] ?? [], found, width: rows.width)
+            top = topShare(kept[index] ?? .empty, found, width: rows.width)
           }
           agreement.isEmpty = empty.contains(index) && tensor.elementCount == 0
           agreements[index] = agreement
@@ -161,8 +166,12 @@ public struct RunComparison: Sendable {
     topAgreement = top
   }
 
-  private static func runnable(_ graph: Graph, _ pool: ThreadPool) throws -> GraphExecutor {
-    do { return try GraphExecutor(graph, threads: pool, weights: .streamed) } catch let error as GraphError {
+  private static func runnable(
+    _ graph: Graph, _ pool: ThreadPool, _ precision: ComputingPrecision
+  ) throws -> GraphExecutor {
+    do {
+      return try GraphExecutor(graph, threads: pool, weights: .streamed, precision: precision)
+    } catch let error as GraphError {
       throw ComparedModelFailure(error: error)
     }
   }
@@ -190,30 +199,31 @@ public struct RunComparison: Sendable {
     return Rows(width: width, chosen: chosen)
   }
 
-  private func select(_ tensor: Tensor, _ positions: [Int]?, _ rows: Rows) -> [Float] {
-    let all = tensor.floats()
-    if positions == nil, rows.chosen == nil { return all }
-    var result: [Float] = []
-    for row in rows.chosen ?? Array(0..<all.count / rows.width) {
-      if let positions {
-        for position in positions { result.append(all[row * rows.width + position]) }
-      } else {
-        result += all[row * rows.width..<(row + 1) * rows.width]
+  private func select(_ tensor: Tensor, _ positions: [Int]?, _ rows: Rows) -> ComparedNumbers {
+    func chosen<Element>(from all: [Element]) -> [Element] {
+      if positions == nil, rows.chosen == nil { return all }
+      var result: [Element] = []
+      for row in rows.chosen ?? Array(0..<all.count / rows.width) {
+        if let positions {
+          for position in positions { result.append(all[row * rows.width + position]) }
+        } else {
+          result += all[row * rows.width..<(row + 1) * rows.width]
+        }
       }
+      return result
     }
-    return result
+    return precision == .double ? .double(chosen(from: tensor.doubles())) : .single(chosen(from: tensor.floats()))
   }
 
-  private func agree(_ value: ComparedValue, _ a: [Float], _ b: [Float], width: Int) -> ValueAgreement {
+  private func agree(
+    _ value: ComparedValue, _ a: ComparedNumbers, _ b: ComparedNumbers, width: Int
+  ) -> ValueAgreement {
     var result = ValueAgreement(value: value)
-    guard a.count == b.count else {
+    guard let comparison = a.compared(with: b) else {
       result.differing = max(a.count, b.count)
       result.maximumAbsolute = .infinity
       result.firstDifference = "\(value.name): other extents"
       return result
-    }
-    let comparison = a.withUnsafeBufferPointer { x in
-      b.withUnsafeBufferPointer { y in BufferComparison(reference: x, other: y) }
     }
     result.compared = a.count
     result.differing = comparison.differing
@@ -239,13 +249,10 @@ public struct RunComparison: Sendable {
     }
   }
 
-  private func topShare(_ a: [Float], _ b: [Float], width: Int) -> Double? {
+  private func topShare(_ a: ComparedNumbers, _ b: ComparedNumbers, width: Int) -> Double? {
     guard width > 0, a.count == b.count, a.count >= width else { return nil }
-    let rows = a.count / width
-    func top(_ values: [Float], _ row: Int) -> Int? {
-      (row * width..<(row + 1) * width).max { values[$0] < values[$1] }
-    }
-    return Double((0..<rows).count { top(a, $0) == top(b, $0) }) / Double(rows)
+    let (first, second) = (a.largest(inRowsOf: width), b.largest(inRowsOf: width))
+    return Double(zip(first, second).count { $0 == $1 }) / Double(first.count)
   }
 
   /// Whether anything was compared in each output; a run without a single valid position says nothing.

@@ -285,7 +285,7 @@ struct Verifier {
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs,
-      otherInputs: try cut(inputs, by: plan), pool: pool)
+      otherInputs: try cut(inputs, by: plan), precision: options.precision.computing, pool: pool)
     guard comparison.comparesOutputs else { return nil }
     return VerificationReport.Run(
       ok: comparison.isWithin(options.tolerance), comparison: comparison,
@@ -314,7 +314,8 @@ struct Verifier {
         ComparedValue(name: original.graph[a].name, kind: .output, layer: nil, reference: a, other: b)
       }
       let change = try RunComparison(
-        reference: original.graph, other: masked, values: outputs, inputs: inputs, pool: pool)
+        reference: original.graph, other: masked, values: outputs, inputs: inputs,
+        precision: options.precision.computing, pool: pool)
       distance = change.values.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }.max()
     }
     return distance
