@@ -9,7 +9,7 @@ import Testing
 
 #if !DEBUG
   /// A model of any format, with inputs for it.
-  private struct DeterministicModel: Sendable, CustomTestStringConvertible {
+  struct DeterministicModel: Sendable, CustomTestStringConvertible {
     var path: String
     /// A file; nil for tokens drawn from a seed.
     var inputs: String?
@@ -61,7 +61,7 @@ import Testing
   }
 
   /// SplitMix64.
-  private struct SystemIndependentNumbers {
+  struct SystemIndependentNumbers {
     var seed: UInt64
     mutating func next() -> UInt64 {
       seed &+= 0x9e37_79b9_7f4a_7c15
@@ -98,7 +98,7 @@ import Testing
     @Test(
       "for any number of threads, on every instruction set, with weights resident or streamed",
       arguments: DeterministicModel.all)
-    private func machines(_ test: DeterministicModel) throws {
+    func machines(_ test: DeterministicModel) throws {
       let graph = try Model(at: test.path).graph
       let tensors = try test.tensors()
       let former = InstructionSet.current
@@ -120,7 +120,7 @@ import Testing
     }
 
     @Test("for a sequence alone and in a batch of sequences as long", arguments: DeterministicModel.separable)
-    private func batches(_ test: DeterministicModel) throws {
+    func batches(_ test: DeterministicModel) throws {
       let graph = try Model(at: test.path).graph
       let tensors = try test.tensors()
       let batch = try #require((tensors["input_ids"] ?? tensors.values.first { $0.rank > 1 })?.extents.first)

@@ -13,3 +13,9 @@ func hyperbolicTangent(_ x: Double) -> Double { Kernels.unary(.hyperbolicTangent
 
 /// x^y
 func raised(_ x: Double, to y: Double) -> Double { Kernels.power(x, y) }
+
+/// The cosine of an angle of any size.
+func cosine(_ x: Double) -> Double { Kernels.unary(.cosine, x) }
+
+/// The sine of an angle of any size.
+func sine(_ x: Double) -> Double { Kernels.unary(.sine, x) }
