@@ -47,7 +47,7 @@ static void unary(
   case POLLARD_SQUARE_ROOT: FOR_EACH_VECTOR(__builtin_elementwise_sqrt(v));
   case POLLARD_FLOOR: FOR_EACH_VECTOR(__builtin_elementwise_floor(v));
   case POLLARD_CEIL: FOR_EACH_VECTOR(__builtin_elementwise_ceil(v));
-  case POLLARD_ROUND: FOR_EACH_VECTOR(__builtin_elementwise_roundeven(v));
+  case POLLARD_ROUND: FOR_EACH_VECTOR(rounded(v));
   case POLLARD_SIGN: FOR_EACH_VECTOR(sign(v));
   case POLLARD_EXP: FOR_EACH_VECTOR(exponential(v));
   case POLLARD_LOG: FOR_EACH_VECTOR(logarithm(v));
@@ -125,7 +125,7 @@ static void unary_double(int operation, size_t count, const double *x, double *y
   case POLLARD_SQUARE_ROOT: FOR_EACH_DOUBLE(__builtin_elementwise_sqrt(v));
   case POLLARD_FLOOR: FOR_EACH_DOUBLE(__builtin_elementwise_floor(v));
   case POLLARD_CEIL: FOR_EACH_DOUBLE(__builtin_elementwise_ceil(v));
-  case POLLARD_ROUND: FOR_EACH_DOUBLE(__builtin_elementwise_roundeven(v));
+  case POLLARD_ROUND: FOR_EACH_DOUBLE(rounded_double(v));
   case POLLARD_SIGN:
     FOR_EACH_DOUBLE(choose_double(v > 0.0, (v16d)1.0, choose_double(v < 0.0, (v16d)-1.0, v)));
   case POLLARD_EXP: FOR_EACH_DOUBLE(exponential_double(v));

@@ -215,6 +215,14 @@ INLINE v16f gelu_erf(v16f x) {
   return choose(x == (float)-INFINITY, (v16f)(float)NAN, choose(x != x, x, result));
 }
 
+/// log₂ x of one number, rounded once.
+INLINE float binary_logarithm(float x) { return (float)(logarithm_double((v16d)(double)x)[0] * 0x1.71547652b82fep+0); }
+
+/// The nearest integer, halves to even: from 2^23 on every float32 is one.
+INLINE v16f rounded(v16f x) {
+  v16f t = absolute(x);
+  return with_sign_of(choose(t < 0x1p23f, (t + 0x1p23f) - 0x1p23f, t), x);
+}
 INLINE v16f sign(v16f x) {
   return choose(x > 0.0f, (v16f)1.0f, choose(x < 0.0f, (v16f)-1.0f, x));
 }

@@ -50,6 +50,12 @@ INLINE v16d exact_sum(v16d a, v16d b, v16d *rest) {
   return sum;
 }
 
+/// The nearest integer, halves to even: from 2^52 on every double is one.
+INLINE v16d rounded_double(v16d x) {
+  v16d t = absolute_double(x);
+  return with_sign_of_double(choose_double(t < 0x1p52, (t + 0x1p52) - 0x1p52, t), x);
+}
+
 /// An integer below 2^51 in magnitude as a double.
 INLINE v16d double_of(v16l n) { return (v16d)(n + 0x4338000000000000LL) - 0x1.8p52; }
 
