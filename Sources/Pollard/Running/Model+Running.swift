@@ -65,17 +65,18 @@ extension Model {
   ///   - outputs: where the results go; nil to time only.
   ///   - allLayers: whether hidden states are written as well, as `hidden_states.<i>`.
   ///   - count: how often the model is evaluated.
+  ///   - precision: the arithmetic; in double precision floating-point outputs are F64.
   /// - Throws: `GraphError` for inputs that do not fit, `FormatError` from reading or writing.
   @discardableResult
   public func run(
-    inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1, replacing: Bool = false,
-    pool: ThreadPool = .allProcessors
+    inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1,
+    precision: RunPrecision = .single, replacing: Bool = false, pool: ThreadPool = .allProcessors
   ) throws -> RunReport {
     try stored.checkIntegrity(pool: pool)
     let tensors = try TensorFile.read(inputs)
     let clock = ContinuousClock()
     var executor: GraphExecutor?
-    let load = try clock.measure { executor = try GraphExecutor(graph, threads: pool) }
+    let load = try clock.measure { executor = try GraphExecutor(graph, threads: pool, precision: precision.computing) }
     guard let executor else { return RunReport(outputs: [], milliseconds: [], loadMilliseconds: 0, threads: 0) }
     let taps = allLayers ? Set(graph.taps.map(\.name)) : []
     var results: [String: Tensor] = [:]
