@@ -33,10 +33,13 @@ let package = Package(
         "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph", "GraphExecution", "GraphCompaction",
       ]),
     .target(
+      name: "ModelImportance",
+      dependencies: ["PollardBase", "TensorStorage", "ModelGraph", "GraphExecution", "GraphCompaction"]),
+    .target(
       name: "Pollard",
       dependencies: [
         "PollardBase", "TensorStorage", "TensorKernels", "CheckpointFormats", "ModelGraph", "GraphExecution",
-        "ModelArchitectures", "GraphCompaction", "ModelVerification",
+        "ModelArchitectures", "GraphCompaction", "ModelVerification", "ModelImportance",
       ]),
     .executableTarget(
       name: "PollardCLI",

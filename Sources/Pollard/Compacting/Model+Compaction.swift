@@ -44,6 +44,7 @@ extension Model {
       }
     }
     try staged.commit()
+    report.output = staged.published(as: output)
     return report
   }
 
@@ -104,7 +105,7 @@ extension Model {
   /// The refusal of a conversion that does not exist.
   static func cannotWrite(_ format: ModelFormat, from input: ModelFormat) -> CompactionError {
     CompactionError(
-      .notExpressible, subject: .option("--to \(format.rawValue)"),
+      .noConversion, subject: .option("--to \(format.rawValue)"),
       expected: "a format that the input can be written in",
       found: "\(input.rawValue) to \(format.rawValue)",
       remedy: "an ONNX file holds a graph and no configuration; start from the checkpoint it was exported from")

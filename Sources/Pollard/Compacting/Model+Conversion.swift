@@ -2,7 +2,7 @@ import PollardBase
 
 /// What a conversion wrote.
 public struct ConversionReport: Report {
-  /// The output's path.
+  /// The output's path; of a split file, its first part's.
   public var output: String
   /// Bytes of the weight files before and after.
   public var bytes: (before: Int, after: Int)
@@ -44,6 +44,7 @@ extension Model {
         type: type, format: options.format ?? format, output: output, inputs: inputPaths, options: options, pool: pool))
     try staged.commit()
     return ConversionReport(
-      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind, notes: staged.notes)
+      output: staged.published(as: output), bytes: (stored.byteCount, staged.weightBytes),
+      leftBehind: staged.leftBehind, notes: staged.notes)
   }
 }

@@ -56,7 +56,7 @@ package protocol StoredModel: Sendable {
   func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
   /// Writes the model, or what a cut leaves of it, to where it can be verified.
   ///
-  /// - Throws: `CompactionError` `notExpressible` for what the output's format cannot hold, and what reading and writing throws.
+  /// - Throws: `CompactionError` for what the output's format cannot hold, and what reading and writing throws.
   func stage(_ request: StagingRequest) throws -> StagedOutput
 
   /// Begins to bring the weights into the system's cache.
@@ -84,7 +84,7 @@ extension StoredModel {
   package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
   package func dropping(layers: [Int]) throws -> any StoredModel {
     throw CompactionError(
-      .notExpressible, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
+      .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
   package var configuration: JSONValue? { nil }
