@@ -40,15 +40,10 @@ struct MatrixLoops {
 }
 
 extension Tensor {
-<<<<<<< HEAD
-  /// Applies a kernel's function to every element of a F32 tensor.
-  ///
-  /// - Parameter target: where the result goes, when not to memory of its own: dense, and this tensor itself or of other memory.
-  func mapped(_ operation: UnaryOperation, _ memory: Memory, into target: Tensor? = nil) throws -> Tensor {
-    let result = try target ?? memory.tensor(.f32, extents)
-=======
   /// Applies a kernel's function to every element of a tensor of F32 or F64.
-  func mapped(_ operation: UnaryOperation, _ memory: Memory) throws -> Tensor {
+  ///
+  /// - Parameter target: where the result of F32 goes, when not to memory of its own: dense, and this tensor itself or of other memory.
+  func mapped(_ operation: UnaryOperation, _ memory: Memory, into target: Tensor? = nil) throws -> Tensor {
     if type == .f64 {
       let dense = contiguous(memory)
       let result = try memory.tensor(.f64, extents)
@@ -58,8 +53,7 @@ extension Tensor {
       withExtendedLifetime(dense) {}
       return result
     }
-    let result = try memory.tensor(.f32, extents)
->>>>>>> main
+    let result = try target ?? memory.tensor(.f32, extents)
     if extents.contains(0) { return result }
     guard let loops = MatrixLoops(extents, [strides, result.strides]), loops.columnStride(0) == 1 else {
       return try contiguous(memory).mapped(operation, memory, into: target)
