@@ -13,11 +13,12 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CTensorKernels"),
     .target(name: "PollardBase"),
     .target(name: "TensorStorage", dependencies: ["PollardBase", "CTensorKernels"]),
     .target(name: "TensorKernels", dependencies: ["PollardBase", "TensorStorage", "CTensorKernels"]),
-    .target(name: "CheckpointFormats", dependencies: ["PollardBase", "TensorStorage"]),
+    .target(name: "CheckpointFormats", dependencies: ["PollardBase", "TensorStorage", "CZlib"]),
     .target(name: "ModelGraph", dependencies: ["PollardBase", "TensorStorage"]),
     .target(name: "GraphExecution", dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"]),
     .target(

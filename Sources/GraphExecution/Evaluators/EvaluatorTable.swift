@@ -10,7 +10,8 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses,
+      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, repetitions,
+      sequences, optionals, windows, grids, recurrences, flexibleAttentions,
     ] {
       table.merge(part) { first, _ in first }
     }
@@ -25,7 +26,7 @@ package enum EvaluatorTable {
       OperatorName("CastLike"): { [try evaluateCastLike($0)] },
       OperatorName("BitCast"): { [try evaluateBitCast($0)] },
       OperatorName("Clip"): { [try evaluateClip($0)] },
-      OperatorName("Identity"): { [try $0.tensor(0)] },
+      OperatorName("Identity"): { [try $0.value(0)] },
     ]
     for name in unaryNames { table[OperatorName(name)] = { [try evaluateUnary($0)] } }
     for name in binaryNames { table[OperatorName(name)] = { [try evaluateBinary($0)] } }

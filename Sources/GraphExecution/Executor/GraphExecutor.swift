@@ -27,14 +27,15 @@ public final class GraphExecutor: Sendable {
   /// - Parameters:
   ///   - weights: whether packed matrices are kept. In double precision nothing is packed, and matrices are always streamed.
   ///   - precision: in double precision outputs and values of F32 are F64.
+  ///   - other: an executor whose memory of intermediate values this one takes from as well.
   /// - Throws: `GraphError`: `unsupported` for an operator that cannot be evaluated, and what `Graph.validate()` finds;
   ///   `FormatError` when a weight cannot be read.
   /// - Complexity: O(nodes + elements of all matrices).
   public init(
     _ graph: Graph, threads: ThreadPool, weights: WeightResidency = .automatic,
-    precision: ComputingPrecision = .declared
+    precision: ComputingPrecision = .declared, sharingMemoryWith other: GraphExecutor? = nil
   ) throws {
-    memory = Memory(pool: threads, buffers: BufferPool(), precision: precision)
+    memory = Memory(pool: threads, buffers: other?.memory.buffers ?? BufferPool(), precision: precision)
     plan = try ExecutionPlan(graph, memory: memory)
     let packed = plan.packedWeights
     packedByteCount = packed.reduce(0) { $0 + PackedMatrices.byteCount(of: $1) }
@@ -130,6 +131,18 @@ public final class GraphExecutor: Sendable {
     var values: [ValueID: Tensor] = [:]
     _ = try run.evaluate(inputs, { values[$0] = $1 }, timing: nil)
     return values
+  }
+
+  /// Begins a run that is continued step by step, so that several models can be walked side by side.
+  ///
+  /// - Parameters: as for `run(inputs:observing:_:)`.
+  /// - Throws: as `run(inputs:collecting:)`, for the inputs.
+  public func stepping(inputs: [String: Tensor], observing wanted: Set<ValueID>) throws -> SteppedRun {
+    if let stranger = wanted.first(where: { !graph.values.indices.contains($0.index) }) {
+      throw GraphError(.unknownValue, expected: "a value of the graph", found: "number \(stranger.index)")
+    }
+    let run = GraphRun(plan: plan, memory: memory, matrices: matrices, wanted: wanted)
+    return SteppedRun(run, inputs: inputs, stepCount: plan.steps.count, buffers: memory.buffers)
   }
 
   /// Evaluates the graph and adds up where the time goes, by operator.

@@ -14,6 +14,9 @@ struct GraphRun {
   private var values: [Tensor?]
   private var readsLeft: [Int]
   private var needed: [Bool]
+  /// The step that comes next.
+  private(set) var nextStep = 0
+  private var reading: (ahead: FileReadAhead, firstPart: [Int])?
 
   init(
     plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>,
@@ -45,22 +48,45 @@ struct GraphRun {
   mutating func evaluate(
     _ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
   ) throws -> [String: Tensor] {
+    try begin(inputs, observe)
+    while try advance(observe, timing: timing) {}
+    return try results()
+  }
+
+  /// Takes the inputs, and shows those that are wanted.
+  mutating func begin(_ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void) throws {
     let graph = plan.graph
     if graph.inputs.contains(where: { readsLeft[$0.index] > 0 && given[$0] == nil }) || !inputs.isEmpty {
       for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
     }
     for (id, tensor) in given { values[id.index] = readsLeft[id.index] > 0 ? tensor : nil }
+    if !matrices.resident, plan.packs {
+      let planned = plan.plannedReading(needed, memory.precision)
+      if planned.byteCount > PlannedReading.window / 4 {
+        reading = (FileReadAhead(planned.parts, window: PlannedReading.window), planned.firstPart)
+      }
+    }
     for id in wanted.sorted() {
       if graph[id].initializer != nil { try observe(id, try constant(id)) }
       if let input = values[id.index], graph[id].initializer == nil { try observe(id, input) }
     }
-    let clock = ContinuousClock()
-    for step in plan.steps {
+  }
+
+  /// Runs the next step that is needed; false when there was none.
+  mutating func advance(
+    _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
+  ) throws -> Bool {
+    let graph = plan.graph
+    while nextStep < plan.steps.count {
+      let step = plan.steps[nextStep]
+      reading?.ahead.reached(reading?.firstPart[nextStep] ?? 0)
+      nextStep += 1
       guard let last = step.nodes.last, needed[last] || step.nodes.contains(where: { needed[$0] }) else { continue }
       if !graph.regions.isEmpty, try !isActive(graph.nodes[last]) {
         for index in step.nodes where needed[index] { release(graph.nodes[index]) }
         continue
       }
+      let clock = ContinuousClock()
       let start = timing.map { _ in clock.now }
       if step.nodes.count > 1, needed[last], !isInteriorWanted(step) {
         try evaluateJoined(step)
@@ -69,7 +95,15 @@ struct GraphRun {
       }
       if needed[last], step.nodes.count > 1, !isInteriorWanted(step) { try show(graph.nodes[last], observe) }
       if let timing, let start { timing(graph.nodes[step.nodes[0]].op.name, clock.now - start) }
+      return true
     }
+    reading = nil
+    return false
+  }
+
+  /// The outputs, after the last step.
+  func results() throws -> [String: Tensor] {
+    let graph = plan.graph
     var results: [String: Tensor] = [:]
     for id in graph.outputs {
       results[graph[id].name] = graph[id].initializer == nil ? values[id.index] : try constant(id)

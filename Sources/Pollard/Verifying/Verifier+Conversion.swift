@@ -93,8 +93,10 @@ extension Verifier {
     // What is down to one is no dimension of a graph, so its count may not show.
     func agree(_ expected: Int, _ found: Int) -> Bool { expected == found || (expected == 1 && found == 0) }
     for (expected, found) in zip(expected, compacted.layers)
-    where !agree(expected.heads, found.heads) || !agree(expected.keyValueHeads, found.keyValueHeads)
-      || !agree(expected.feedForward, found.feedForward)
+    where !agree(expected.heads, found.heads) || !agree(expected.feedForward, found.feedForward)
+      // Keys that all heads share look like any head's own.
+      || !(agree(expected.keyValueHeads, found.keyValueHeads)
+        || (expected.keyValueHeads == 1 && found.keyValueHeads == found.heads))
     {
       problems.append(
         "layer \(expected.index): expected \(expected.heads) heads, \(expected.keyValueHeads) key/value heads and "
@@ -119,7 +121,7 @@ extension Verifier {
     let row = FormatTolerance.row(for: types, formats: formats)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
-        .notExpressible, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
+        .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
         found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
         remedy: "state one with --tolerance")
     }

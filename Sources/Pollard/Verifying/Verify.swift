@@ -58,6 +58,7 @@ struct Verifier {
   }
 
   func report() throws -> VerificationReport {
+    for model in [original, compacted] { try model.stored.checkIntegrity(pool: pool) }
     if original.format != compacted.format || isInOtherTypes || options.comparesRounded {
       return try conversionReport()
     }

@@ -1,0 +1,80 @@
+import ModelGraph
+import PollardBase
+import TensorStorage
+
+/// A graph that a node runs, planned once for all of its runs.
+struct PlannedBody: Sendable {
+  /// The body.
+  let body: NodeBody
+  private let plan: ExecutionPlan
+
+  /// The most bodies one inside the other.
+  static let largestDepth = 64
+
+  private init(_ body: NodeBody, _ memory: Memory, depth: Int) throws {
+    guard depth < Self.largestDepth else {
+      throw GraphError(
+        .tooLarge, expected: "at most \(Self.largestDepth) graphs one inside the other", found: "more")
+    }
+    self.body = body
+    plan = try ExecutionPlan(body.graph, memory: memory, depth: depth + 1)
+  }
+
+  /// An evaluator that sees the planned bodies of its node; the evaluator itself when the node has none.
+  static func supply(
+    _ evaluator: @escaping Evaluator, of node: Node, _ memory: Memory, depth: Int
+  ) throws -> Evaluator {
+    if node.bodies.isEmpty { return evaluator }
+    let bodies = try node.bodies.map { try PlannedBody($0, memory, depth: depth) }
+    return { context in
+      var supplied = context
+      supplied.bodies = bodies
+      return try evaluator(supplied)
+    }
+  }
+
+  /// The body of a node, ready for any number of runs with one state of the values around it.
+  struct Call {
+    fileprivate let planned: PlannedBody
+    fileprivate let captured: [Tensor]
+    fileprivate let context: EvaluationContext
+
+    /// Runs the body.
+    ///
+    /// - Throws: `illFormed` when it has another number of parameters; what its nodes throw.
+    func run(_ parameters: [Tensor]) throws -> [Tensor] {
+      let graph = planned.plan.graph
+      guard parameters.count == planned.body.parameterTypes.count else {
+        throw context.failure(
+          .illFormed, expected: "a body of \(parameters.count) parameters",
+          found: "\(planned.body.parameterTypes.count)")
+      }
+      var inputs: [String: Tensor] = [:]
+      for (id, value) in zip(graph.inputs, parameters + captured) { inputs[graph[id].name] = value }
+      var run = GraphRun(plan: planned.plan, memory: context.memory, matrices: context.matrices, wanted: [])
+      let results = try run.evaluate(inputs, { _, _ in }, timing: nil)
+      return try graph.outputs.map { id in
+        guard let value = results[graph[id].name] else {
+          throw context.failure(.illFormed, expected: "a result \(graph[id].name) of the body", found: "none")
+        }
+        return value
+      }
+    }
+  }
+
+  /// Reads the values around a node that the body uses.
+  func call(_ context: EvaluationContext) throws -> Call {
+    Call(planned: self, captured: try body.captures.map { try context.value($0) }, context: context)
+  }
+}
+
+extension EvaluationContext {
+  /// The body that an attribute holds; nil when the node has none.
+  func body(_ attribute: String) -> PlannedBody? { bodies.first { $0.body.attribute == attribute } }
+
+  /// As `body`, where it must be there.
+  func requiredBody(_ attribute: String) throws -> PlannedBody {
+    if let found = body(attribute) { return found }
+    throw failure(.illFormed, expected: "a graph as attribute \"\(attribute)\"", found: "none")
+  }
+}

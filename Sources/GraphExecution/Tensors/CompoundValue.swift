@@ -1,0 +1,45 @@
+import TensorStorage
+
+/// A value of a graph that is no tensor. It travels as a `Tensor` without elements, so that whoever takes it for one finds nothing.
+enum CompoundValue: Sendable {
+  /// Tensors in order.
+  case sequence([Tensor])
+  /// An optional value that is not there. One that is there is the value itself.
+  case absent
+
+  /// What it is, for messages.
+  var phrase: String {
+    switch self {
+    case .sequence(let elements): "a sequence of \(elements.count)"
+    case .absent: "an empty optional value"
+    }
+  }
+}
+
+extension Tensor {
+  private init(_ compound: CompoundValue) {
+    self.init(
+      type: .bool, extents: [0], strides: [1], offset: 0, buffer: TensorBuffer(byteCount: 1), compound: compound)
+  }
+
+  /// A sequence of tensors, as a value that graphs take and give.
+  ///
+  ///     let result = try executor.run(inputs: ["pieces": Tensor(sequence: [first, second])])
+  public init(sequence elements: [Tensor]) { self.init(.sequence(elements)) }
+
+  /// The optional value that is not there.
+  public static let absent = Tensor(.absent)
+
+  /// The tensors of a sequence; nil when the value is none.
+  public var sequence: [Tensor]? {
+    if case .sequence(let elements)? = compound { elements } else { nil }
+  }
+
+  /// Whether this is the optional value that is not there.
+  public var isAbsent: Bool {
+    if case .absent? = compound { true } else { false }
+  }
+
+  /// Whether the value is neither a sequence nor absent.
+  public var isTensor: Bool { compound == nil }
+}
