@@ -3,14 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// The operators on two operands, element by element.
 let binaryNames = [
   "Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "SwiGLU", "Equal", "Less", "LessOrEqual", "Greater",
@@ -63,6 +55,7 @@ func combine(_ a: Tensor, _ b: Tensor, _ name: String, _ context: EvaluationCont
   }
   let extents = try context.broadcast([a.extents, b.extents])
   let memory = context.memory
+  if name == "SwiGLU" { return try combine(swish(a, context.node.float("alpha") ?? 1, context), b, "Mul", context) }
   switch a.type {
   case .f32:
     if let operation = kernelOperations[name] { return try a.combined(operation, with: b, extents: extents, memory) }
@@ -162,11 +155,6 @@ private func power<Element: FixedWidthInteger>(_ x: Element, _ y: Element) -> El
   return result
 }
 
-/// A gate's swish times a value.
-private func swish(_ alpha: Double) -> @Sendable (Double, Double) -> Double {
-  { $0 / (1 + exp(-alpha * $0)) * $1 }
-}
-
 private func doubleFunction(
   _ name: String, _ context: EvaluationContext
 ) -> (@Sendable (Double, Double) -> Double)? {
@@ -175,15 +163,14 @@ private func doubleFunction(
   case "Sub": { $0 - $1 }
   case "Mul": { $0 * $1 }
   case "Div": { $0 / $1 }
-  case "Pow": { pow($0, $1) }
+  case "Pow": { Kernels.power($0, $1) }
   case "Max": { $0.isNaN || $1.isNaN ? .nan : max($0, $1) }
   case "Min": { $0.isNaN || $1.isNaN ? .nan : min($0, $1) }
   case "PRelu": { $0 < 0 ? $0 * $1 : $0 }
-  case "SwiGLU": swish(Double(context.node.float("alpha") ?? 1))
-  case "Mod" where context.node.integer("fmod", default: 0) != 0: { fmod($0, $1) }
+  case "Mod" where context.node.integer("fmod", default: 0) != 0: { $0.truncatingRemainder(dividingBy: $1) }
   case "Mod":
     { x, y in
-      let rest = fmod(x, y)
+      let rest = x.truncatingRemainder(dividingBy: y)
       return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest
     }
   default: nil

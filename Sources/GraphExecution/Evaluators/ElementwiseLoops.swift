@@ -40,8 +40,17 @@ struct MatrixLoops {
 }
 
 extension Tensor {
-  /// Applies a kernel's function to every element of a F32 tensor.
+  /// Applies a kernel's function to every element of a tensor of F32 or F64.
   func mapped(_ operation: UnaryOperation, _ memory: Memory) throws -> Tensor {
+    if type == .f64 {
+      let dense = contiguous(memory)
+      let result = try memory.tensor(.f64, extents)
+      Kernels.unary(
+        operation, UnsafeBufferPointer(start: dense.pointer(Double.self), count: elementCount),
+        into: UnsafeMutableBufferPointer(start: result.written(Double.self), count: elementCount), pool: memory.pool)
+      withExtendedLifetime(dense) {}
+      return result
+    }
     let result = try memory.tensor(.f32, extents)
     if extents.contains(0) { return result }
     guard let loops = MatrixLoops(extents, [strides, result.strides]), loops.columnStride(0) == 1 else {
