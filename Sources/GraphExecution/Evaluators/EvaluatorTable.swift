@@ -10,7 +10,8 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses,
+      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, recurrences, regions,
+      spectra, texts, optimizers, features, quantizedFunctions,
     ] {
       table.merge(part) { first, _ in first }
     }

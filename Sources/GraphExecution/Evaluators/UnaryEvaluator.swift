@@ -112,6 +112,9 @@ private func evaluateIntegers<Element: IntegerElement>(
   case "Sign": return try map { $0.signum() }
   case "Relu": return try map { $0 < 0 ? 0 : $0 }
   case "BitwiseNot": return try map { ~$0 }
+  case "Erf", "Shrink":
+    let function = try doubleFunction(context)
+    return try map { held(Float(function(Double($0))), Element.self) }
   default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
   }
 }
@@ -130,6 +133,9 @@ private func classify(_ x: Tensor, _ context: EvaluationContext) throws -> Tenso
   default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
   }
 }
+
+/// A number held between 0 and 1; NaN stays.
+private func unitRange(_ value: Double) -> Double { value < 0 ? 0 : value > 1 ? 1 : value }
 
 /// The function in double precision, from the system's mathematical library.
 private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (Double) -> Double {
@@ -172,7 +178,7 @@ private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (D
     return { $0 <= 0 ? alpha * expm1($0) : $0 }
   case "Celu":
     let alpha = number("alpha", 1)
-    return { max(0, $0) + min(0, alpha * expm1($0 / alpha)) }
+    return { $0 > 0 ? $0 : alpha * expm1($0 / alpha) }
   case "Selu":
     let (alpha, gamma) = (number("alpha", 1.67326319217681884765625), number("gamma", 1.05070102214813232421875))
     return { gamma * ($0 <= 0 ? alpha * expm1($0) : $0) }
@@ -181,8 +187,8 @@ private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (D
     return { $0 > alpha ? $0 : 0 }
   case "HardSigmoid":
     let (alpha, beta) = (number("alpha", 0.2), number("beta", 0.5))
-    return { max(0, min(1, alpha * $0 + beta)) }
-  case "HardSwish": return { $0 * max(0, min(1, $0 / 6 + 0.5)) }
+    return { unitRange(alpha * $0 + beta) }
+  case "HardSwish": return { $0 * unitRange($0 / 6 + 0.5) }
   case "Shrink":
     let (bias, bound) = (number("bias", 0), number("lambd", 0.5))
     return { $0 < -bound ? $0 + bias : $0 > bound ? $0 - bias : 0 }
