@@ -13,11 +13,12 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CTensorKernels"),
     .target(name: "PollardBase"),
     .target(name: "TensorStorage", dependencies: ["PollardBase", "CTensorKernels"]),
     .target(name: "TensorKernels", dependencies: ["PollardBase", "TensorStorage", "CTensorKernels"]),
-    .target(name: "CheckpointFormats", dependencies: ["PollardBase", "TensorStorage"]),
+    .target(name: "CheckpointFormats", dependencies: ["PollardBase", "TensorStorage", "CZlib"]),
     .target(name: "ModelGraph", dependencies: ["PollardBase", "TensorStorage"]),
     .target(name: "GraphExecution", dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"]),
     .target(
@@ -32,10 +33,13 @@ let package = Package(
         "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph", "GraphExecution", "GraphCompaction",
       ]),
     .target(
+      name: "ModelImportance",
+      dependencies: ["PollardBase", "TensorStorage", "ModelGraph", "GraphExecution", "GraphCompaction"]),
+    .target(
       name: "Pollard",
       dependencies: [
         "PollardBase", "TensorStorage", "TensorKernels", "CheckpointFormats", "ModelGraph", "GraphExecution",
-        "ModelArchitectures", "GraphCompaction", "ModelVerification",
+        "ModelArchitectures", "GraphCompaction", "ModelVerification", "ModelImportance",
       ]),
     .executableTarget(
       name: "PollardCLI",
@@ -62,7 +66,7 @@ let package = Package(
       dependencies: [
         "PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution", "ModelArchitectures",
       ],
-      exclude: ["Cases"]),
+      exclude: ["Cases", "ControlCases"]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

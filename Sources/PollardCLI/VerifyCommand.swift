@@ -58,10 +58,12 @@ struct VerifyCommand: ParsableCommand {
     }
     let options = VerificationOptions(
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance)
+    let line = ProgressLine(global)
     let report = try verify(
       original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),
       compacted: Model(at: compacted, allowingRagged: true), masks: masks.map(MaskSource.file), options: options,
-      pool: global.pool)
+      pool: global.pool, progress: line.show)
+    line.clear()
     if let junit { try report.writeJUnit(to: junit) }
     global.print(report)
     if !report.equal { throw NegativeAnswer() }

@@ -48,3 +48,8 @@ extension ONNXTensor {
     return tensor
   }
 }
+
+extension ONNXSequence {
+  /// The sequence of tensors in memory.
+  func value() throws -> Tensor { Tensor(sequence: try tensors.map { try $0.tensor() }) }
+}

@@ -10,6 +10,15 @@ struct BackendTolerance {
 
   /// What differs, or nil.
   func difference(_ found: Tensor, _ expected: Tensor) -> String? {
+    if !found.isTensor || !expected.isTensor {
+      guard let a = found.sequence, let b = expected.sequence, a.count == b.count else {
+        return found.isAbsent && expected.isAbsent ? nil : "another kind of value, or another number of tensors"
+      }
+      for (index, pair) in zip(a, b).enumerated() {
+        if let inner = difference(pair.0, pair.1) { return "tensor \(index): \(inner)" }
+      }
+      return nil
+    }
     guard !comparesTypes || found.declaredType == expected.declaredType else {
       return "type \(found.declaredType), expected \(expected.declaredType)"
     }

@@ -19,10 +19,10 @@ public struct CheckpointLocation: Sendable, Hashable {
   /// Whether the user named the folder rather than a file in it.
   public let isFolder: Bool
 
-  /// Finds the safetensors files that a path names: a folder, a weight file, or a shard index.
+  /// Finds the weight files that a path names: a folder, a weight file, or a shard index.
   ///
   /// In a folder `model.safetensors` comes before `model.safetensors.index.json`; failing both, the only index, then the only
-  /// `.safetensors` file is taken. Symbolic links are followed, as a Hub cache needs. A text that names nothing on disk but reads
+  /// `.safetensors` file is taken. Without any of these, `pytorch_model.bin`, its index, or the only `.bin` file with weights. Symbolic links are followed, as a Hub cache needs. A text that names nothing on disk but reads
   /// like a Hub id gets a remedy that says how to fetch it, or where the cache has it.
   ///
   /// - Throws: `noCheckpoint` with what was found instead.
@@ -58,19 +58,28 @@ public struct CheckpointLocation: Sendable, Hashable {
     if indexes.count == 1, let only = indexes.first { return index(only) }
     let weights = names.filter { $0.hasSuffix(".safetensors") && $0 != "adapter_model.safetensors" }
     if indexes.isEmpty, weights.count == 1, let only = weights.first { return file(only) }
-    throw failure(folder: folder, names: names, candidates: indexes + weights)
+    guard indexes.isEmpty, weights.isEmpty else {
+      throw failure(folder: folder, names: names, candidates: indexes + weights)
+    }
+    if names.contains("pytorch_model.bin") { return file("pytorch_model.bin") }
+    if names.contains("pytorch_model.bin.index.json") { return index("pytorch_model.bin.index.json") }
+    // What training leaves beside the weights.
+    let others = ["training_args.bin", "adapter_model.bin", "optimizer.bin", "scheduler.bin"]
+    let pickles = names.filter { $0.hasSuffix(".bin") && !others.contains($0) }
+    if pickles.count == 1, let only = pickles.first { return file(only) }
+    throw failure(folder: folder, names: names, candidates: pickles)
   }
 
   private static func failure(folder: String, names: [String], candidates: [String]) -> FormatError {
-    let expected = "model.safetensors or model.safetensors.index.json"
+    let expected = "model.safetensors, model.safetensors.index.json or pytorch_model.bin"
     func named(_ found: String, _ remedy: String) -> FormatError {
       FormatError(.noCheckpoint, file: folder, expected: expected, found: found, remedy: remedy)
     }
     if candidates.count > 1 {
       return named(candidates.prefix(4).joined(separator: ", "), "name the file to use instead of the folder")
     }
-    if names.contains("adapter_model.safetensors") {
-      return named("adapter_model.safetensors, a LoRA adapter", "merge the adapter into its base model first")
+    if let adapter = names.first(where: { $0 == "adapter_model.safetensors" || $0 == "adapter_model.bin" }) {
+      return named("\(adapter), a LoRA adapter", "merge the adapter into its base model first")
     }
     if names.contains("snapshots"), names.contains("blobs") {
       let snapshots = (try? Directories.names(in: Paths.join(folder, "snapshots"))) ?? []
@@ -81,7 +90,7 @@ public struct CheckpointLocation: Sendable, Hashable {
       return named(other, "name that file instead of the folder")
     }
     if let pickle = names.first(where: { $0.hasSuffix(".bin") || $0.hasSuffix(".pt") || $0.hasSuffix(".pth") }) {
-      return named(pickle, "convert the PyTorch checkpoint to safetensors first")
+      return named(pickle, "name the file that holds the weights instead of the folder")
     }
     return named(names.isEmpty ? "an empty folder" : "neither", "name the folder that holds the weights")
   }
@@ -103,7 +112,9 @@ public struct CheckpointLocation: Sendable, Hashable {
 
   private static func looksLikeHubID(_ path: String) -> Bool {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), ![".safetensors", ".json", ".onnx"].contains(where: path.hasSuffix) else {
+    guard (1...2).contains(parts.count),
+      ![".safetensors", ".json", ".onnx", ".bin", ".pt", ".pth"].contains(where: path.hasSuffix)
+    else {
       return false
     }
     return parts.allSatisfy { part in

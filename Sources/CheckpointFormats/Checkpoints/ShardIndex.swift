@@ -35,8 +35,8 @@ public struct ShardIndex: Sendable, Hashable {
 
   /// Reads an index.
   ///
-  /// - Throws: what parsing JSON throws; `indexMalformed`; `unsafeShardName` for a shard that is not a `.safetensors` file inside
-  ///   the folder of the index. Everything names the path.
+  /// - Throws: what parsing JSON throws; `indexMalformed`; `unsafeShardName` for a shard that is not a `.safetensors` or `.bin` file
+  ///   inside the folder of the index. Everything names the path.
   public init(path: String) throws(FormatError) {
     let value = try JSONValue(file: path, limit: Self.sizeLimit)
     do throws(FormatError) { try self.init(value) } catch { throw error.inFile(path) }
@@ -66,9 +66,10 @@ public struct ShardIndex: Sendable, Hashable {
         throw FormatError(
           .indexMalformed, subject: .tensor(tensor), expected: "a file name", found: value.kindDescription)
       }
-      guard Paths.isContained(shard), shard.hasSuffix(".safetensors") else {
+      guard Paths.isContained(shard), shard.hasSuffix(".safetensors") || shard.hasSuffix(".bin") else {
         throw FormatError(
-          .unsafeShardName, subject: .tensor(tensor), expected: "the name of a .safetensors file beside the index",
+          .unsafeShardName, subject: .tensor(tensor),
+          expected: "the name of a .safetensors or .bin file beside the index",
           found: "\"\(shard)\"")
       }
       assignments.append(Assignment(tensor: tensor, shard: shard))

@@ -2,27 +2,27 @@ import ModelGraph
 import PollardBase
 
 /// The units of one kind in one place of a model, and the positions they have along axes.
-enum UnitSet: Sendable {
+package enum UnitSet: Sendable {
   /// Query heads of one attention.
   case heads(HeadUnits)
   /// The units of one dimension.
   case single(Dimension)
 
-  var count: Int {
+  package var count: Int {
     switch self {
     case .heads(let heads): heads.count
     case .single(let dimension): dimension.size
     }
   }
 
-  var dimensions: [Dimension] {
+  package var dimensions: [Dimension] {
     switch self {
     case .heads(let heads): heads.dimensions
     case .single(let dimension): [dimension]
     }
   }
 
-  var contractions: [Contraction] {
+  package var contractions: [Contraction] {
     switch self {
     case .heads(let heads): heads.contractions
     case .single(let dimension): dimension.contractions
@@ -103,6 +103,16 @@ extension DimensionMap {
     for (units, removed) in zip(others, wishes.others) {
       consumerChanges(&changes, of: .single(units.dimension), zeroing: removed)
     }
+    var rewriter = GraphRewriter(self, keep: KeepTable(), changes: changes)
+    return try rewriter.rewritten()
+  }
+
+  /// The graph in which the weights that read some units of a set are +0, and nothing else changes.
+  ///
+  /// - Throws: `notExpressible` for packed weights.
+  package func maskedGraph(zeroing units: Set<Int>, of set: UnitSet) throws(CompactionError) -> Graph {
+    var changes: [NodeSlot: [WeightChange]] = [:]
+    consumerChanges(&changes, of: set, zeroing: units)
     var rewriter = GraphRewriter(self, keep: KeepTable(), changes: changes)
     return try rewriter.rewritten()
   }

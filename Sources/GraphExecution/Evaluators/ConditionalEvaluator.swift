@@ -11,7 +11,7 @@ func evaluateIf(_ context: EvaluationContext) throws -> [Tensor] {
       .illFormed, expected: "a condition and as many results of either branch",
       found: "\(context.operands.count) operands")
   }
-  return try (0..<count).map { try context.tensor(condition ? 1 + $0 : 1 + count + $0) }
+  return try (0..<count).map { try context.value(condition ? 1 + $0 : 1 + count + $0) }
 }
 
 extension EvaluationContext {

@@ -15,14 +15,23 @@ struct EvaluationContext: Sendable {
   let memory: Memory
   /// The matrices that are packed already.
   let matrices: PackedMatrices
+  /// The graphs that the node runs.
+  var bodies: [PlannedBody] = []
 
   var pool: ThreadPool { memory.pool }
 
   /// Whether an operand is present.
   func has(_ slot: Int) -> Bool { slot < operands.count && operands[slot] != nil }
 
-  /// A required operand.
+  /// A required operand that is a tensor.
   func tensor(_ slot: Int) throws -> Tensor {
+    let value = try value(slot)
+    guard let compound = value.compound else { return value }
+    throw failure(.typeMismatch, expected: "a tensor as operand \(slot)", found: compound.phrase)
+  }
+
+  /// A required operand, a tensor or not.
+  func value(_ slot: Int) throws -> Tensor {
     guard slot < operands.count, let operand = operands[slot] else {
       throw failure(.illFormed, expected: "operand \(slot)", found: "none")
     }
@@ -34,6 +43,14 @@ struct EvaluationContext: Sendable {
 
   /// An optional operand.
   func optionalTensor(_ slot: Int) throws -> Tensor? { has(slot) ? try tensor(slot) : nil }
+
+  /// A required operand that is a sequence.
+  func sequence(_ slot: Int) throws -> [Tensor] {
+    let value = try value(slot)
+    if case .sequence(let elements)? = value.compound { return elements }
+    throw failure(
+      .typeMismatch, expected: "a sequence as operand \(slot)", found: value.compound?.phrase ?? "a tensor")
+  }
 
   /// An operand that is still a lazy weight.
   func weight(_ slot: Int) -> Weight? {

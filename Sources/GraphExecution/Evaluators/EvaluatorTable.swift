@@ -10,8 +10,9 @@ package enum EvaluatorTable {
     var table: [OperatorName: Evaluator] = [:]
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
-      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, recurrences, regions,
-      spectra, texts, optimizers, features, quantizedFunctions,
+      attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, repetitions,
+      sequences, optionals, windows, grids, recurrences, flexibleAttentions, recurrentNetworks, regions, spectra, texts,
+      optimizers, features, quantizedFunctions,
     ] {
       table.merge(part) { first, _ in first }
     }
@@ -26,7 +27,7 @@ package enum EvaluatorTable {
       OperatorName("CastLike"): { [try evaluateCastLike($0)] },
       OperatorName("BitCast"): { [try evaluateBitCast($0)] },
       OperatorName("Clip"): { [try evaluateClip($0)] },
-      OperatorName("Identity"): { [try $0.tensor(0)] },
+      OperatorName("Identity"): { [try $0.value(0)] },
     ]
     for name in unaryNames { table[OperatorName(name)] = { [try evaluateUnary($0)] } }
     for name in binaryNames { table[OperatorName(name)] = { [try evaluateBinary($0)] } }

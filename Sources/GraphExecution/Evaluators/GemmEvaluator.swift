@@ -18,11 +18,10 @@ func evaluateGemm(_ context: EvaluationContext) throws -> Tensor {
   {
     let oriented = ExecutionPlan.matrix(of: weight, in: context.node)
     try checkDepth(a, oriented.shape.extents, context)
-    let packed = try context.matrices.matrix(of: oriented, pool: context.pool)
-    if alpha == 1, beta == 1, let bias = c.flatMap({ rowBias($0, packed.columns, context) }) {
-      return try product(a, packed, bias, .copy, context)
+    if alpha == 1, beta == 1, let bias = c.flatMap({ rowBias($0, oriented.shape[1], context) }) {
+      return try product(a, oriented, bias, .copy, context)
     }
-    result = try product(a, packed, nil, .copy, context)
+    result = try product(a, oriented, nil, .copy, context)
   } else {
     let b = try matrix(1, context)
     let oriented = context.node.integer("transB", default: 0) != 0 ? b.transposed([1, 0]) : b

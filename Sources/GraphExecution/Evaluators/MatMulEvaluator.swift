@@ -14,9 +14,8 @@ func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOper
     ExecutionPlan.isPackedOperand(context.node, 1, weight, context.memory.precision), a.type == .f32
   {
     try check(a, weight.shape.extents, context)
-    let packed = try context.matrices.matrix(of: weight, pool: context.pool)
-    let result = try product(a, packed, bias, activation, context)
-    return operand.rank == 1 ? result.reshaped([packed.columns]) : result
+    let result = try product(a, weight, bias, activation, context)
+    return operand.rank == 1 ? result.reshaped([weight.shape[1]]) : result
   }
   precondition(bias == nil && activation == .copy, "only products with a constant matrix are joined")
   return try tensorProduct(operand, try context.tensor(1), context)

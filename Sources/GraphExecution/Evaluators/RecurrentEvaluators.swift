@@ -249,7 +249,7 @@ private struct RecurrentActivation {
 }
 
 extension EvaluatorTable {
-  static let recurrences: [OperatorName: Evaluator] = {
+  static let recurrentNetworks: [OperatorName: Evaluator] = {
     var table: [OperatorName: Evaluator] = [:]
     for name in ["RNN", "GRU"] { table[OperatorName(name)] = { Array(try evaluateRecurrent($0).prefix(2)) } }
     table[OperatorName("LSTM")] = { try evaluateRecurrent($0) }

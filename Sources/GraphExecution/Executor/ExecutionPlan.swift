@@ -28,7 +28,8 @@ struct ExecutionPlan: Sendable {
   /// Constants of up to this size are read when the graph is planned; larger ones when a node reads them.
   static let constantLimit = 4 << 20
 
-  init(_ graph: Graph, memory: Memory) throws {
+  /// - Parameter depth: the bodies around the graph.
+  init(_ graph: Graph, memory: Memory, depth: Int = 0) throws {
     try graph.validateStructure()
     self.graph = graph
     var evaluators: [Evaluator] = []
@@ -37,7 +38,7 @@ struct ExecutionPlan: Sendable {
         throw GraphError(
           .unsupported, subject: .node(node.name), expected: "an operator that can be evaluated", found: "\(node.op)")
       }
-      evaluators.append(evaluator)
+      evaluators.append(try PlannedBody.supply(evaluator, of: node, memory, depth: depth))
     }
     self.evaluators = evaluators
     constants = try Self.constants(of: graph, memory)

@@ -27,14 +27,15 @@ public final class GraphExecutor: Sendable {
   /// - Parameters:
   ///   - weights: whether packed matrices are kept. In double precision nothing is packed, and matrices are always streamed.
   ///   - precision: in double precision outputs and values of F32 are F64.
+  ///   - other: an executor whose memory of intermediate values this one takes from as well.
   /// - Throws: `GraphError`: `unsupported` for an operator that cannot be evaluated, and what `Graph.validate()` finds;
   ///   `FormatError` when a weight cannot be read.
   /// - Complexity: O(nodes + elements of all matrices).
   public init(
     _ graph: Graph, threads: ThreadPool, weights: WeightResidency = .automatic,
-    precision: ComputingPrecision = .declared
+    precision: ComputingPrecision = .declared, sharingMemoryWith other: GraphExecutor? = nil
   ) throws {
-    memory = Memory(pool: threads, buffers: BufferPool(), precision: precision)
+    memory = Memory(pool: threads, buffers: other?.memory.buffers ?? BufferPool(), precision: precision)
     plan = try ExecutionPlan(graph, memory: memory)
     let packed = plan.packedWeights
     packedByteCount = packed.reduce(0) { $0 + PackedMatrices.byteCount(of: $1) }
@@ -101,6 +102,47 @@ public final class GraphExecutor: Sendable {
     var run = GraphRun(plan: plan, memory: memory, matrices: matrices, wanted: wanted)
     defer { memory.buffers.endRound() }
     return try run.evaluate(inputs, observe, timing: nil)
+  }
+
+  /// Evaluates some values, others being given: only what leads from the given ones to the wanted ones is computed.
+  ///
+  /// This is how work that runs share is done once: what comes before the given values is not looked at. The wanted values have the bits that a
+  /// whole run gives them when the given ones have theirs.
+  ///
+  /// - Parameters:
+  ///   - wanted: the values that are returned. One in a branch that does not run is left out.
+  ///   - inputs: as for `run(inputs:collecting:)`; none at all where the wanted values depend on constants and given values alone.
+  ///   - given: values that take the place of what their nodes would compute; they have the types and ranks that these would have.
+  /// - Throws: as `run(inputs:collecting:)`.
+  public func values(
+    of wanted: Set<ValueID>, inputs: [String: Tensor], given: [ValueID: Tensor] = [:]
+  ) throws -> [ValueID: Tensor] {
+    if let stranger = wanted.union(given.keys).first(where: { !graph.values.indices.contains($0.index) }) {
+      throw GraphError(.unknownValue, expected: "a value of the graph", found: "number \(stranger.index)")
+    }
+    if let constant = given.keys.first(where: { graph[$0].initializer != nil }) {
+      throw GraphError(
+        .unknownValue, subject: .value(graph[constant].name), expected: "a computed value to replace",
+        found: "a constant")
+    }
+    var run = GraphRun(
+      plan: plan, memory: memory, matrices: matrices, wanted: wanted, given: given, giving: [])
+    defer { memory.buffers.endRound() }
+    var values: [ValueID: Tensor] = [:]
+    _ = try run.evaluate(inputs, { values[$0] = $1 }, timing: nil)
+    return values
+  }
+
+  /// Begins a run that is continued step by step, so that several models can be walked side by side.
+  ///
+  /// - Parameters: as for `run(inputs:observing:_:)`.
+  /// - Throws: as `run(inputs:collecting:)`, for the inputs.
+  public func stepping(inputs: [String: Tensor], observing wanted: Set<ValueID>) throws -> SteppedRun {
+    if let stranger = wanted.first(where: { !graph.values.indices.contains($0.index) }) {
+      throw GraphError(.unknownValue, expected: "a value of the graph", found: "number \(stranger.index)")
+    }
+    let run = GraphRun(plan: plan, memory: memory, matrices: matrices, wanted: wanted)
+    return SteppedRun(run, inputs: inputs, stepCount: plan.steps.count, buffers: memory.buffers)
   }
 
   /// Evaluates the graph and adds up where the time goes, by operator.

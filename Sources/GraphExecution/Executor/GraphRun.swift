@@ -9,11 +9,20 @@ struct GraphRun {
   private let memory: Memory
   private let matrices: PackedMatrices
   private let wanted: Set<ValueID>
+  /// Values that are not computed but given.
+  private let given: [ValueID: Tensor]
   private var values: [Tensor?]
   private var readsLeft: [Int]
   private var needed: [Bool]
+  /// The step that comes next.
+  private(set) var nextStep = 0
+  private var reading: (ahead: FileReadAhead, firstPart: [Int])?
 
-  init(plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>) {
+  init(
+    plan: ExecutionPlan, memory: Memory, matrices: PackedMatrices, wanted: Set<ValueID>,
+    given: [ValueID: Tensor] = [:], giving outputs: [ValueID]? = nil
+  ) {
+    self.given = given
     self.plan = plan
     self.memory = memory
     self.matrices = matrices
@@ -22,10 +31,12 @@ struct GraphRun {
     values = plan.constants
     readsLeft = Array(repeating: 0, count: graph.values.count)
     needed = Array(repeating: false, count: graph.nodes.count)
-    for id in graph.outputs { readsLeft[id.index] += 1 }
+    for id in outputs ?? graph.outputs { readsLeft[id.index] += 1 }
     for id in wanted { readsLeft[id.index] += 1 }
     for (index, node) in graph.nodes.enumerated().reversed() {
-      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 } ?? false }) else { continue }
+      guard node.outputs.contains(where: { $0.map { readsLeft[$0.index] > 0 && given[$0] == nil } ?? false }) else {
+        continue
+      }
       needed[index] = true
       for case let input? in node.inputs { readsLeft[input.index] += 1 }
       // A condition is kept to the end of the run: it is read once for each node of its branch.
@@ -37,19 +48,45 @@ struct GraphRun {
   mutating func evaluate(
     _ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
   ) throws -> [String: Tensor] {
+    try begin(inputs, observe)
+    while try advance(observe, timing: timing) {}
+    return try results()
+  }
+
+  /// Takes the inputs, and shows those that are wanted.
+  mutating func begin(_ inputs: [String: Tensor], _ observe: (ValueID, Tensor) throws -> Void) throws {
     let graph = plan.graph
-    for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    if graph.inputs.contains(where: { readsLeft[$0.index] > 0 && given[$0] == nil }) || !inputs.isEmpty {
+      for (id, tensor) in try graph.bind(inputs, memory) { values[id.index] = tensor }
+    }
+    for (id, tensor) in given { values[id.index] = readsLeft[id.index] > 0 ? tensor : nil }
+    if !matrices.resident, plan.packs {
+      let planned = plan.plannedReading(needed, memory.precision)
+      if planned.byteCount > PlannedReading.window / 4 {
+        reading = (FileReadAhead(planned.parts, window: PlannedReading.window), planned.firstPart)
+      }
+    }
     for id in wanted.sorted() {
       if graph[id].initializer != nil { try observe(id, try constant(id)) }
       if let input = values[id.index], graph[id].initializer == nil { try observe(id, input) }
     }
-    let clock = ContinuousClock()
-    for step in plan.steps {
+  }
+
+  /// Runs the next step that is needed; false when there was none.
+  mutating func advance(
+    _ observe: (ValueID, Tensor) throws -> Void, timing: ((String, Duration) -> Void)?
+  ) throws -> Bool {
+    let graph = plan.graph
+    while nextStep < plan.steps.count {
+      let step = plan.steps[nextStep]
+      reading?.ahead.reached(reading?.firstPart[nextStep] ?? 0)
+      nextStep += 1
       guard let last = step.nodes.last, needed[last] || step.nodes.contains(where: { needed[$0] }) else { continue }
       if !graph.regions.isEmpty, try !isActive(graph.nodes[last]) {
         for index in step.nodes where needed[index] { release(graph.nodes[index]) }
         continue
       }
+      let clock = ContinuousClock()
       let start = timing.map { _ in clock.now }
       if step.nodes.count > 1, needed[last], !isInteriorWanted(step) {
         try evaluateJoined(step)
@@ -58,7 +95,15 @@ struct GraphRun {
       }
       if needed[last], step.nodes.count > 1, !isInteriorWanted(step) { try show(graph.nodes[last], observe) }
       if let timing, let start { timing(graph.nodes[step.nodes[0]].op.name, clock.now - start) }
+      return true
     }
+    reading = nil
+    return false
+  }
+
+  /// The outputs, after the last step.
+  func results() throws -> [String: Tensor] {
+    let graph = plan.graph
     var results: [String: Tensor] = [:]
     for id in graph.outputs {
       results[graph[id].name] = graph[id].initializer == nil ? values[id.index] : try constant(id)
@@ -87,9 +132,9 @@ struct GraphRun {
   }
 
   private func isInteriorWanted(_ step: ExecutionPlan.Step) -> Bool {
-    if wanted.isEmpty { return false }
+    if wanted.isEmpty, given.isEmpty { return false }
     return step.nodes.dropLast().contains { index in
-      plan.graph.nodes[index].outputs.contains { $0.map(wanted.contains) ?? false }
+      plan.graph.nodes[index].outputs.contains { $0.map { wanted.contains($0) || given[$0] != nil } ?? false }
     }
   }
 
@@ -143,7 +188,7 @@ struct GraphRun {
         throw context.failure(
           .unsupported, expected: "at most \(results.count) results", found: "\(node.outputs.count)")
       }
-      if readsLeft[output.index] > 0 { values[output.index] = results[slot] }
+      if readsLeft[output.index] > 0, given[output] == nil { values[output.index] = results[slot] }
     }
     try show(node, observe)
   }
@@ -168,7 +213,7 @@ struct GraphRun {
 
   private mutating func show(_ node: Node, _ observe: (ValueID, Tensor) throws -> Void) throws {
     if wanted.isEmpty { return }
-    for case let output? in node.outputs where wanted.contains(output) {
+    for case let output? in node.outputs where wanted.contains(output) && given[output] == nil {
       if let tensor = values[output.index] { try observe(output, tensor) }
       readsLeft[output.index] -= 1
       if readsLeft[output.index] == 0 { values[output.index] = nil }

@@ -18,7 +18,8 @@ public enum WeightResidency: Sendable, Hashable {
 
 /// The right-hand matrices of products, packed from lazy weights; equal weights are packed once.
 final class PackedMatrices: Sendable {
-  private let resident: Bool
+  /// Whether packed matrices are kept.
+  let resident: Bool
   private let packed = Mutex<[StructuralIdentity: PackedMatrix]>([:])
 
   init(resident: Bool) { self.resident = resident }

@@ -23,6 +23,8 @@ enum ResultTypes {
     OperatorName("QLinearConv"): .evaluator, OperatorName("MatMulInteger"): .evaluator,
     OperatorName("ConvInteger"): .evaluator, OperatorName("DynamicQuantizeLinear"): .evaluator,
     OperatorName("Bernoulli"): .evaluator, OperatorName("Identity"): .evaluator,
+    OperatorName("LinearAttention"): .evaluator,
+    OperatorName("FlexAttention", domain: "ai.onnx.preview"): .evaluator,
     OperatorName("MelWeightMatrix"): .evaluator, OperatorName("Where"): .operand(1), OperatorName("OneHot"): .operand(2),
     OperatorName("LayerNormalization"): .firstOfOperand(0),
     OperatorName("SkipLayerNormalization", domain: "com.microsoft"): .firstOfOperand(0),
@@ -34,6 +36,8 @@ enum ResultTypes {
 
   /// Rounds the results of a node to the types they are declared to have.
   static func rounded(_ results: [Tensor], of context: EvaluationContext) throws -> [Tensor] {
+    // What nodes of a body give has been rounded there.
+    if !context.bodies.isEmpty { return results }
     let slot: Int
     var exact: ClosedRange<Int>?
     switch exceptions[context.node.op] ?? .operand(0) {

@@ -21,9 +21,12 @@ public struct Tensor: Sendable {
   /// The first element's place in the buffer, in elements.
   let offset: Int
   let buffer: TensorBuffer
+  /// What the value is when it is no tensor; then it has no elements.
+  let compound: CompoundValue?
 
   init(
-    type: ElementType, declared: ElementType? = nil, extents: [Int], strides: [Int], offset: Int, buffer: TensorBuffer
+    type: ElementType, declared: ElementType? = nil, extents: [Int], strides: [Int], offset: Int, buffer: TensorBuffer,
+    compound: CompoundValue? = nil
   ) {
     self.type = type
     declaredType = declared ?? type
@@ -31,6 +34,7 @@ public struct Tensor: Sendable {
     self.strides = strides
     self.offset = offset
     self.buffer = buffer
+    self.compound = compound
   }
 
   /// The number of axes.

@@ -9,19 +9,22 @@ struct ONNXImporter {
   let model: ONNXModel
   /// Versions of nodes that came from functions with imports of their own, by the first result's name.
   let versions: [ByteString: Int64]
-  private(set) var graph: Graph
-  private(set) var containers: [ONNXContainer] = []
+  var graph: Graph
+  var containers: [ONNXContainer] = []
   private(set) var values: [ONNXFileValue] = []
   private(set) var fileValues: [Int] = []
   private(set) var sources: [ONNXSource] = []
   private(set) var notes: [String] = []
   var symbols = ONNXSizeSymbols()
   /// The values that can be seen, by name, innermost graph last.
-  private var scopes: [[ByteString: Int]] = []
+  var scopes: [[ByteString: Int]] = []
   private var valueNames = ONNXUniqueNames()
   /// The graph's names of the model's inputs and outputs, which values inside branches must not take.
   private var interfaceNames: [ByteString: String] = [:]
   private var nodeNames = ONNXUniqueNames()
+  /// The values around a body that it may read, and those that it does, in the order of their first use.
+  var visible: Set<ByteString> = []
+  var captured: [ByteString] = []
 
   init(_ file: ONNXFile, _ model: ONNXModel, versions: [ByteString: Int64]) {
     self.file = file
@@ -56,7 +59,7 @@ struct ONNXImporter {
     try readConstants(0, except: inputNames)
     try readNodes(0)
     for output in message.outputs {
-      try checkIsTensor(output)
+      try checkIsSupported(output)
       let index = try find(output.name ?? "")
       containers[0].outputs.append(index)
       graph.addOutput(id(of: index))
@@ -70,6 +73,10 @@ struct ONNXImporter {
     let index = define(input.name ?? "", in: 0, .input)
     let id = id(of: index)
     graph[id].type = type
+    guard let type else {
+      graph.addInput(id)
+      return
+    }
     if let tensor {
       guard let weight = try Self.weight(of: tensor, file.externalFiles) else {
         throw unsupported(input, "a default of strings or of packed elements that do not fill whole bytes")
@@ -82,7 +89,7 @@ struct ONNXImporter {
   }
 
   /// Reads the constants of a graph that are no nodes.
-  private mutating func readConstants(_ container: Int, except inputs: Set<ByteString>) throws(FormatError) {
+  mutating func readConstants(_ container: Int, except inputs: Set<ByteString>) throws(FormatError) {
     let message = containers[container].graph
     for (number, tensor) in message.initializers.enumerated() {
       let name = tensor.name ?? ""
@@ -117,7 +124,7 @@ struct ONNXImporter {
 
   // MARK: Values
 
-  private mutating func define(
+  mutating func define(
     _ name: ByteString, in container: Int, _ provider: ONNXFileValue.Provider, _ weight: Weight? = nil
   ) -> Int {
     values.append(ONNXFileValue(name: name, container: container, provider: provider, weight: weight))
@@ -125,13 +132,14 @@ struct ONNXImporter {
     return values.count - 1
   }
 
-  private func find(_ name: ByteString) throws(FormatError) -> Int {
+  mutating func find(_ name: ByteString) throws(FormatError) -> Int {
     for scope in scopes.reversed() { if let index = scope[name] { return index } }
+    if visible.contains(name) { return capture(name) }
     throw FormatError(.undefinedValue, subject: .value(name.description), expected: "a value that is defined")
   }
 
   /// The value's number in the graph; a constant enters the graph when it is first used.
-  private mutating func id(of index: Int) -> ValueID {
+  mutating func id(of index: Int) -> ValueID {
     if let id = values[index].id { return id }
     let weight = values[index].weight
     let type = weight.map { ValueType($0.type, $0.shape.extents.map { Size($0) }) }
@@ -145,7 +153,7 @@ struct ONNXImporter {
 
   // MARK: Nodes
 
-  private mutating func readNodes(_ container: Int) throws(FormatError) {
+  mutating func readNodes(_ container: Int) throws(FormatError) {
     let nodes = containers[container].graph.nodes
     containers[container].roles.reserveCapacity(nodes.count)
     for (number, node) in nodes.enumerated() {
@@ -197,19 +205,23 @@ struct ONNXImporter {
     for name in node.inputs { inputs.append(name.isEmpty ? nil : id(of: try find(name))) }
     let ownOperandCount = inputs.count
     var attributes: [String: Attribute] = [:]
+    var bodies: [NodeBody] = []
     var outputCount = node.outputs.count
     if op == OperatorName("If") {
       inputs = try readBranches(node, number, container, inputs)
       outputCount = max(outputCount, inputs.count / 2)
     } else {
-      var captured: Set<ByteString> = []
+      var slots: [ByteString: Int] = [:]
       for attribute in node.attributes {
         let (value, names) = try self.attribute(attribute)
         attributes[(attribute.name ?? "").description] = value
-        for name in names where captured.insert(name).inserted {
-          if let index = try? find(name) { inputs.append(id(of: index)) }
+        for name in names where slots[name] == nil {
+          guard let index = try? find(name) else { continue }
+          slots[name] = inputs.count
+          inputs.append(id(of: index))
         }
       }
+      bodies = try readBodies(of: node, op, operandCount: ownOperandCount, slots)
     }
     var outputs: [ValueID?] = node.outputs.map { name in
       name.isEmpty ? nil : id(of: define(name, in: container, .node))
@@ -217,11 +229,12 @@ struct ONNXImporter {
     while outputs.count < outputCount { outputs.append(nil) }
     sources.append(ONNXSource(container: container, kind: .node(number), ownOperandCount: ownOperandCount))
     let name = (node.name ?? "").isEmpty ? op.name : (node.name ?? "").description
-    graph.append(
-      Node(
-        op, name: nodeNames.unique(name), inputs: inputs, outputs: outputs, attributes: attributes,
-        scope: ONNXScopeLabel.scope(of: node), version: version(of: domain, node), region: region,
-        source: sources.count - 1))
+    var result = Node(
+      op, name: nodeNames.unique(name), inputs: inputs, outputs: outputs, attributes: attributes,
+      scope: ONNXScopeLabel.scope(of: node), version: version(of: domain, node), region: region,
+      source: sources.count - 1)
+    result.bodies = bodies
+    graph.append(result)
     return sources.count - 1
   }
 

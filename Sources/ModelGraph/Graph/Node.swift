@@ -16,7 +16,7 @@ public enum Attribute: Sendable, Hashable {
   case strings([String])
   /// A tensor.
   case tensor(Weight)
-  /// A payload that the program does not interpret, such as the body of a loop; kept for writing.
+  /// A payload kept as bytes for writing, such as the body of a loop, which `Node.bodies` holds as a graph.
   case opaque(Weight)
 }
 
@@ -58,6 +58,8 @@ public struct Node: Sendable {
   public var region: Int?
   /// The number that the reader of a file gave the node, so that a writer finds what it was read from; nil for a node made here.
   public var source: Int?
+  /// The graphs that the node runs.
+  public var bodies: [NodeBody] = []
 
   /// The newest version of ONNX's own operator set that the program describes.
   public static let currentVersion = 28

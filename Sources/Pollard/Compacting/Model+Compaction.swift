@@ -41,6 +41,7 @@ extension Model {
       }
     }
     try staged.commit()
+    report.output = staged.published(as: output)
     return report
   }
 
@@ -85,6 +86,7 @@ extension Model {
   private func stage(
     _ result: Compaction, to output: String, inputs: [String], options: WriteOptions, pool: ThreadPool
   ) throws -> StagedOutput {
+    try stored.checkIntegrity(pool: pool)
     let receipt =
       result.plan.changesNothing && stored.storesParametersPlainly
       ? nil
@@ -100,7 +102,7 @@ extension Model {
   /// The refusal of a conversion that does not exist.
   static func cannotWrite(_ format: ModelFormat, from input: ModelFormat) -> CompactionError {
     CompactionError(
-      .notExpressible, subject: .option("--to \(format.rawValue)"),
+      .noConversion, subject: .option("--to \(format.rawValue)"),
       expected: "a format that the input can be written in",
       found: "\(input.rawValue) to \(format.rawValue)",
       remedy: "an ONNX file holds a graph and no configuration; start from the checkpoint it was exported from")

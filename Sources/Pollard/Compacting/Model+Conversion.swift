@@ -2,7 +2,7 @@ import PollardBase
 
 /// What a conversion wrote.
 public struct ConversionReport: Report {
-  /// The output's path.
+  /// The output's path; of a split file, its first part's.
   public var output: String
   /// Bytes of the weight files before and after.
   public var bytes: (before: Int, after: Int)
@@ -38,11 +38,13 @@ extension Model {
   public func convert(
     to output: String, type: WeightType?, options: WriteOptions = WriteOptions(), pool: ThreadPool = .allProcessors
   ) throws -> ConversionReport {
+    try stored.checkIntegrity(pool: pool)
     let staged = try stored.stage(
       StagingRequest(
         type: type, format: options.format ?? format, output: output, inputs: inputPaths, options: options, pool: pool))
     try staged.commit()
     return ConversionReport(
-      output: output, bytes: (stored.byteCount, staged.weightBytes), leftBehind: staged.leftBehind, notes: staged.notes)
+      output: staged.published(as: output), bytes: (stored.byteCount, staged.weightBytes),
+      leftBehind: staged.leftBehind, notes: staged.notes)
   }
 }

@@ -12,6 +12,13 @@ package struct StagedOutput {
   var leftBehind: [String] = []
   /// Sentences about how it was written.
   var notes: [String] = []
+  /// The names of a split file's parts, in order; empty when the output has the name that was asked for.
+  var parts: [String] = []
   /// Gives it its name.
   var commit: () throws(FormatError) -> Void
+
+  /// Where it is after `commit()`: the first part of a split file, else the path that was asked for.
+  func published(as path: String) -> String {
+    parts.first.map { Paths.join(Paths.parent(path), $0) } ?? path
+  }
 }

@@ -77,7 +77,7 @@ extension ModelDifference {
     sides = [first, second].map { model in
       let stored = model.stored
       return Side(
-        path: model.path, format: stored.format.rawValue, architecture: stored.className,
+        path: model.path, format: stored.formatName, architecture: stored.className,
         parameters: stored.parameterCount, bytes: stored.tensorLines.reduce(0) { $0 + $1.bytes },
         layerCount: stored.layers.count)
     }

@@ -49,9 +49,23 @@ struct GGUFOutput {
     let directory = directory
     let isFolder = isFolder
     return StagedOutput(
-      path: Paths.join(directory.temporary, names[0]), weightBytes: writer.totalSize, notes: model.notes,
+      path: Paths.join(directory.temporary, names[0]), weightBytes: writer.totalSize,
+      notes: model.notes + splitNotes(writer, names),
+      parts: isFolder || names == [name] ? [] : names,
       commit: { () throws(FormatError) in
         if isFolder { try directory.commit() } else { try directory.commitFiles(names) }
       })
+  }
+
+  /// What to tell of a split file: its parts, and that one is larger than was asked for.
+  private func splitNotes(_ writer: GGUFWriter, _ names: [String]) -> [String] {
+    guard names.count > 1, let first = names.first, let last = names.last else { return [] }
+    var notes = ["\(names.count) parts, from \(first) to \(last); open the first"]
+    if let limit = options.maxShardSize?.bytes,
+      let largest = writer.files.map({ $0.tensors.reduce(0) { $0 + $1.weight.byteCount } }).max(), largest > limit
+    {
+      notes.append("the largest part takes \(humanBytes(largest)), because a tensor is never divided")
+    }
+    return notes
   }
 }

@@ -9,7 +9,7 @@ extension GGUFStoredModel {
   package func stage(_ request: StagingRequest) throws -> StagedOutput {
     if request.options.opset != nil, request.format != .onnx {
       throw CompactionError(
-        .notExpressible, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
+        .optionDoesNotApply, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
     }
     switch request.format {
     case .gguf: return try stageGGUF(request)
@@ -40,8 +40,21 @@ extension GGUFStoredModel {
       converting: imported.model.exported(), of: imported.model, tokenizer: tokenizer.ggufEntries,
       type: type.ggufType)
     var result = imported.source
-    result.tensors = model.tensors
-    result.requantizations = model.requantizations
+    // What no model reads stays what it is.
+    let unread = Set(imported.unreadTensors)
+    let places = Dictionary(
+      zip(imported.source.tensors.map(\.name), imported.source.tensors.indices), uniquingKeysWith: { first, _ in first }
+    )
+    result.tensors = model.tensors + imported.source.tensors.filter { unread.contains($0.name) }
+    if !unread.isEmpty {
+      result.tensors.sort { places[$0.name, default: places.count] < places[$1.name, default: places.count] }
+    }
+    // What was not packed before loses nothing that was asked to be kept.
+    let before = Dictionary(imported.source.tensors.map { ($0.name, $0.type) }) { first, _ in first }
+    result.requantizations = model.requantizations.compactMap { change in
+      guard let stored = before[change.tensor], stored.blockFormat != nil else { return nil }
+      return GGUFModel.Requantization(tensor: change.tensor, from: stored, to: change.to)
+    }
     for key in ["general.file_type", "general.quantization_version"] {
       if let value = model.metadata[key] { result.metadata.set(key, to: value) }
     }
@@ -53,7 +66,7 @@ extension GGUFStoredModel {
     let export = try request.export(imported.model)
     let place = try ONNXOutput(path: request.output, inputs: request.inputs, options: request.options)
     var staged = try place.write(export.model, pool: request.pool)
-    staged.notes = export.notes
+    staged.notes = export.notes + unreadNote
     if place.isFolder {
       for file in try companions(request) { try place.directory.writeFile(file.name, file.bytes) }
     }
@@ -78,8 +91,18 @@ extension GGUFStoredModel {
     let bytes = try CheckpointWriter.write(plan, of: tensors, to: output, pool: request.pool)
     for file in files { try output.writeFile(file.name, file.bytes) }
     return StagedOutput(
-      path: output.temporary, weightBytes: bytes, notes: packedNote(type),
+      path: output.temporary, weightBytes: bytes, notes: packedNote(type) + unreadNote,
       commit: { () throws(FormatError) in try output.commit() })
+  }
+
+  /// What a model of another format has no place for.
+  private var unreadNote: [String] {
+    let names = imported.unreadTensors
+    return names.isEmpty
+      ? []
+      : [
+        "\(names.joined(separator: ", ")) stand behind a layer that GGUF does not hold, and are left out of \(imported.model.className)"
+      ]
   }
 
   private func packedNote(_ type: ElementType?) -> [String] {
@@ -107,11 +130,11 @@ extension GGUFStoredModel {
 extension StagingRequest {
   /// Refuses to round packed numbers anew unless that was asked for.
   ///
-  /// - Throws: `notExpressible` naming the first such tensor.
+  /// - Throws: `cutsThroughBlocks` naming the first such tensor.
   func requireRequantisation(_ model: GGUFModel) throws(CompactionError) {
     guard type == nil, !options.requantises, let first = model.requantizations.first else { return }
     throw CompactionError(
-      .notExpressible, subject: .tensor(first.tensor), expected: "whole blocks of \(first.from)",
+      .cutsThroughBlocks, subject: .tensor(first.tensor), expected: "whole blocks of \(first.from)",
       found: "a cut through blocks in \(model.requantizations.count) tensors",
       remedy: "--round-to \(first.from.elementsPerBlock) keeps blocks whole; --requantise rounds their numbers anew")
   }

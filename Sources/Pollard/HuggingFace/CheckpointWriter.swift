@@ -115,7 +115,7 @@ struct CheckpointWriter {
       groups[sibling?.file ?? 0].append(declaration)
     }
     let files = source.files.indices.map { number in
-      let name = source.index == nil ? "model.safetensors" : source.fileNames[number]
+      let name = source.index == nil ? "model.safetensors" : outputName(source.fileNames[number])
       return (name: name, tensors: groups[number], metadata: metadata(number))
     }
     let kept = files.filter { !$0.tensors.isEmpty || files.count == 1 }
@@ -124,8 +124,17 @@ struct CheckpointWriter {
       extra.set("total_parameters", to: JSONValue(tensors.reduce(0) { $0 + $1.weight.shape.elementCount }))
     }
     return try ShardPlan(
-      kept, indexName: source.location.index.map { Paths.lastComponent($0) },
+      kept, indexName: source.location.index.map { outputName(Paths.lastComponent($0)) },
       order: changesNames ? .reference : .given, indexMetadata: extra)
+  }
+
+  /// The name of a file that is written in the place of one of the input: `pytorch_model-00001-of-00002.bin` becomes
+  /// `model-00001-of-00002.safetensors`, where stock loaders look for it.
+  private func outputName(_ name: String) -> String {
+    let stem = name.hasPrefix("pytorch_model") ? String(name.dropFirst("pytorch_".utf8.count)) : name
+    if stem.hasSuffix(".bin") { return stem.dropLast(".bin".utf8.count) + ".safetensors" }
+    let indexEnding = ".bin.index.json"
+    return stem.hasSuffix(indexEnding) ? stem.dropLast(indexEnding.utf8.count) + ".safetensors.index.json" : stem
   }
 
   /// Whether names appear that the source does not have; then the reference writer's order takes the place of the input's.

@@ -43,7 +43,8 @@ extension HuggingFaceModel {
   func converted(to type: ElementType?) throws -> ReducedModel {
     let exported = try imported.exported()
     let buffers = Set(imported.passedThrough.filter { $0.reason == .buffer }.map(\.name))
-    let tensors = exported.tensors.map { tensor in
+    let stored = withoutSharedCopies(exported.tensors.map { ($0.name, $0.weight) })
+    let tensors = stored.map { tensor in
       let converts = tensor.weight.type.isFloatingPoint && !buffers.contains(tensor.name)
       return (name: tensor.name, weight: type.flatMap { converts ? tensor.weight.cast(to: $0) : nil } ?? tensor.weight)
     }

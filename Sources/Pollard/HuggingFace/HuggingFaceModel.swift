@@ -45,18 +45,21 @@ package struct HuggingFaceModel: StoredModel {
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
   package var format: ModelFormat { .safetensors }
+  package var formatName: String { folder.checkpoint.isPyTorch ? pytorchFormatName : format.rawValue }
   package var graph: Graph { imported.graph }
   package var className: String? { imported.className }
   package var modelType: String { imported.modelType }
   package var task: ModelTask? { imported.task }
   package var layers: [LayerSummary] { imported.layers }
   package var parameterCount: Int { imported.parameterCount }
-  package var storesParametersPlainly: Bool { imported.prunePairs.isEmpty && droppedLayers.isEmpty }
+  package var storesParametersPlainly: Bool {
+    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !folder.checkpoint.isPyTorch
+  }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 
   package var notes: [String] {
     let pairs = imported.prunePairs.count
-    return imported.notes
+    return folder.checkpoint.notes + imported.notes
       + (pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : [])
   }
 
@@ -81,8 +84,21 @@ package struct HuggingFaceModel: StoredModel {
 
   /// Prune pairs are multiplied out, as the proof expects them.
   package func storedTensors() throws -> [(name: String, weight: Weight)] {
-    if imported.prunePairs.isEmpty { return tensors.map { ($0.name, $0.weight) } }
-    return try imported.exported().tensors.map { ($0.name, $0.weight) }
+    if imported.prunePairs.isEmpty { return withoutSharedCopies(tensors.map { ($0.name, $0.weight) }) }
+    return withoutSharedCopies(try imported.exported().tensors.map { ($0.name, $0.weight) })
+  }
+
+  /// Tensors without the second names of those that a PyTorch file stores once and names twice, as tied matrices are: stock loaders
+  /// tie them again, and safetensors has no shared storage.
+  func withoutSharedCopies(_ list: [(name: String, weight: Weight)]) -> [(name: String, weight: Weight)] {
+    guard folder.checkpoint.isPyTorch else { return list }
+    var weights: [String: Weight] = [:]
+    for tensor in tensors { weights[tensor.name] = tensor.weight }
+    var shared: Set<String> = []
+    for tensor in imported.passedThrough {
+      if case .copy(let original) = tensor.reason, tensor.weight == weights[original] { shared.insert(tensor.name) }
+    }
+    return list.filter { !shared.contains($0.name) }
   }
 
   package var initializerNames: Set<String> { Set(imported.bindings.map(\.initializer)) }
@@ -102,7 +118,8 @@ package struct HuggingFaceModel: StoredModel {
       parameters += (sizes[binding.tensor] ?? 0) - binding.storedShape.elementCount
     }
     return ReducedModel(
-      tensors: exported.tensors.map { ($0.name, $0.weight) }, parameterCount: parameters, configuration: exported.config
+      tensors: withoutSharedCopies(exported.tensors.map { ($0.name, $0.weight) }), parameterCount: parameters,
+      configuration: exported.config
     )
   }
 
@@ -116,6 +133,10 @@ package struct HuggingFaceModel: StoredModel {
 
   package func prefetch() {
     for file in folder.checkpoint.files { file.source.prefetch() }
+  }
+
+  package func checkIntegrity(pool: ThreadPool) throws(FormatError) {
+    try folder.checkpoint.checkIntegrity(pool: pool)
   }
 
   /// The configuration's text: the input's own bytes when nothing changed, else in the input's style.

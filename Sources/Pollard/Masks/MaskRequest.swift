@@ -1,10 +1,15 @@
-import CheckpointFormats
 import GraphCompaction
+import ModelImportance
 import PollardBase
-import TensorStorage
 
 /// How units are scored.
-public typealias ImportanceMetric = GraphCompaction.ImportanceMetric
+public typealias ImportanceMetric = ModelImportance.ImportanceMetric
+/// Which weights of a unit count.
+public typealias WeightSlices = ModelImportance.WeightSlices
+/// How the size of a unit's contribution is taken.
+public typealias ContributionNorm = ModelImportance.ContributionNorm
+/// The scores of one layer's units.
+public typealias UnitScores = ModelImportance.UnitScores
 
 /// Among which units the least important are looked for.
 public enum RankingScope: String, Sendable, Hashable {
@@ -49,51 +54,50 @@ public struct MaskRequest: Sendable, Hashable {
   public var feedForward: UnitAmount?
   /// The score.
   public var metric: ImportanceMetric
+  /// Which weights count, for `l1` and `l2`.
+  public var slices: WeightSlices
+  /// How a contribution's size is taken, for `activation`.
+  public var norm: ContributionNorm
   /// Among which units the least important are looked for.
   public var scope: RankingScope
-  /// The seed of random scores.
+  /// The seed of random scores and of random inputs.
   public var seed: UInt64
+  /// Neurons that are scored and go together; nil for one, and for 64 by ablation.
+  public var neuronGroup: Int?
+  /// Whether all units of a kind may go from a layer; else one stays.
+  public var emptiesLayers: Bool
+  /// A safetensors file with inputs, for metrics that run the model; nil for random tokens.
+  public var inputs: String?
+  /// Sequences of random tokens.
+  public var batch: Int
+  /// Tokens in each.
+  public var length: Int
 
   /// Creates a request.
   public init(
     heads: UnitAmount? = nil, feedForward: UnitAmount? = nil, metric: ImportanceMetric = .l2,
-    scope: RankingScope = .layer,
-    seed: UInt64 = 0
+    slices: WeightSlices = .output, norm: ContributionNorm = .l2, scope: RankingScope = .layer, seed: UInt64 = 0,
+    neuronGroup: Int? = nil, emptiesLayers: Bool = false, inputs: String? = nil, batch: Int = 8, length: Int = 64
   ) {
     self.heads = heads
     self.feedForward = feedForward
     self.metric = metric
+    self.slices = slices
+    self.norm = norm
     self.scope = scope
     self.seed = seed
+    self.neuronGroup = neuronGroup
+    self.emptiesLayers = emptiesLayers
+    self.inputs = inputs
+    self.batch = batch
+    self.length = length
   }
-}
 
-/// Chooses the least important units of each layer, leaving at least one.
-enum LeastImportant {
-  /// The units to remove, by layer.
-  static func choose(_ scores: [[Double]], _ amount: UnitAmount?, _ scope: RankingScope) -> [Set<Int>] {
-    guard let amount else { return scores.map { _ in [] } }
-    switch scope {
-    case .layer:
-      return scores.map { scores in
-        let count = min(amount.units(of: scores.count), max(0, scores.count - 1))
-        return Set(scores.indices.sorted { (scores[$0], $0) < (scores[$1], $1) }.prefix(count))
-      }
-    case .global:
-      let total = scores.reduce(0) { $0 + $1.count }
-      var rest: Int
-      switch amount {
-      case .share: rest = amount.units(of: total)
-      case .count(let perLayer): rest = min(total, perLayer.multipliedReportingOverflow(by: scores.count).partialValue)
-      }
-      var chosen: [Set<Int>] = scores.map { _ in [] }
-      let ranked = scores.indices.flatMap { layer in scores[layer].indices.map { (layer: layer, unit: $0) } }
-        .sorted { (scores[$0.layer][$0.unit], $0.layer, $0.unit) < (scores[$1.layer][$1.unit], $1.layer, $1.unit) }
-      for (layer, unit) in ranked where rest > 0 && chosen[layer].count + 1 < scores[layer].count {
-        chosen[layer].insert(unit)
-        rest -= 1
-      }
-      return chosen
-    }
+  /// The scores that it needs. Random numbers are drawn for every unit, so that a seed stands for one order whatever is asked for.
+  var importance: ImportanceRequest {
+    ImportanceRequest(
+      metric: metric, slices: slices, norm: norm, seed: seed, scoresHeads: heads != nil || metric == .random,
+      scoresNeurons: feedForward != nil || metric == .random, neuronGroup: neuronGroup ?? (metric == .ablation ? 64 : 1)
+    )
   }
 }

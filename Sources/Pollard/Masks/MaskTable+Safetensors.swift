@@ -36,7 +36,7 @@ extension MaskTable {
     return try weight.cast(to: .f32).floats()
   }
 
-  private mutating func read(
+  mutating func read(
     _ name: String, _ shape: Shape, _ values: [Float], layers: [LayerSummary]
   ) throws(CompactionError) {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)

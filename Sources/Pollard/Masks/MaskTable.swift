@@ -27,7 +27,7 @@ struct MaskTable {
     feedForward.remove(at: layer)
   }
 
-  /// Reads a mask file: JSON when its first character is a brace, else safetensors.
+  /// Reads a mask file: JSON when its first character is a brace, NumPy or PyTorch by their first bytes, else safetensors.
   ///
   /// - Throws: `unknownMask`, `maskShape`, `maskValue`, `maskIndex`, `maskVerb`, and what reading the file throws.
   init(file path: String, layers: [LayerSummary]) throws {
@@ -37,6 +37,8 @@ struct MaskTable {
       do throws(CompactionError) {
         try self.init(json: try readJSON(path), layers: layers)
       } catch { throw error.inFile(path) }
+    } else if let convention = try ArrayMasks(source, layers: layers) {
+      try self.init(arrays: convention, file: path, layers: layers)
     } else {
       try self.init(safetensors: path, layers: layers)
     }

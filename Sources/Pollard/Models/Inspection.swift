@@ -29,7 +29,7 @@ public struct Inspection: Report {
 
   /// The path that was inspected.
   public var path: String
-  /// `safetensors`, `gguf` or `onnx`.
+  /// `safetensors`, `pytorch`, `gguf` or `onnx`.
   public var format: String
   /// The class the model computes, nil when there is no configuration that says.
   public var architecture: String?
@@ -57,6 +57,7 @@ public struct Inspection: Report {
   init(_ model: Model) {
     let stored = model.stored
     self.init(path: model.path, format: stored.format, tensors: stored.tensorLines)
+    format = stored.formatName
     architecture = stored.className
     parameters = stored.parameterCount
     layers = stored.layers
@@ -82,11 +83,11 @@ public struct Inspection: Report {
     }
   }
 
-  /// The lines of a safetensors checkpoint, in the order of its files.
+  /// The lines of a safetensors or PyTorch checkpoint, in the order of its files.
   static func lines(of checkpoint: Checkpoint) -> [TensorLine] {
     checkpoint.tensors.map { tensor in
       TensorLine(
-        name: tensor.name, type: tensor.type.name, shape: tensor.shape.extents, bytes: tensor.byteRange.count,
+        name: tensor.name, type: tensor.type.name, shape: tensor.shape.extents, bytes: tensor.byteCount,
         file: checkpoint.fileNames[tensor.file])
     }
   }
@@ -174,9 +175,10 @@ public func inspect(_ path: String) throws -> Inspection {
       ]
       .contains(error.code.name)
     else { throw error }
-    let lines = Inspection.lines(of: try Checkpoint(at: path))
-    var result = Inspection(path: path, format: .safetensors, tensors: lines)
-    result.notes.append(error.description)
+    let checkpoint = try Checkpoint(at: path)
+    var result = Inspection(path: path, format: .safetensors, tensors: Inspection.lines(of: checkpoint))
+    if checkpoint.isPyTorch { result.format = pytorchFormatName }
+    result.notes += checkpoint.notes + [error.description]
     return result
   }
 }

@@ -26,7 +26,7 @@ public struct Model: Sendable {
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
 
-  /// Opens a Hugging Face directory, a `.safetensors` file in one, its shard index, or an `.onnx` file.
+  /// Opens a Hugging Face directory, a weight file in one, its shard index, a GGUF or an ONNX file.
   ///
   /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
   ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
@@ -94,7 +94,10 @@ public struct Model: Sendable {
   public func plan(
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
-    if masks == .zeros { prefetch() }
+    if masks == .zeros {
+      prefetch()
+      try stored.checkIntegrity(pool: pool)
+    }
     let map = try stored.dimensionMap()
     var mask: UnitMask?
     if case .file(let path) = masks { mask = try unitMask(file: path) }

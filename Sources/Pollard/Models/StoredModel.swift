@@ -8,6 +8,8 @@ import TensorStorage
 package protocol StoredModel: Sendable {
   /// The format.
   var format: ModelFormat { get }
+  /// The name of the format that reports show.
+  var formatName: String { get }
   /// The computation over lazy weights.
   var graph: Graph { get }
   /// The class the model computes, such as `BertForMaskedLM`; nil where the format does not say.
@@ -52,11 +54,16 @@ package protocol StoredModel: Sendable {
   func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel
   /// Writes the model, or what a cut leaves of it, to where it can be verified.
   ///
-  /// - Throws: `CompactionError` `notExpressible` for what the output's format cannot hold, and what reading and writing throws.
+  /// - Throws: `CompactionError` for what the output's format cannot hold, and what reading and writing throws.
   func stage(_ request: StagingRequest) throws -> StagedOutput
 
   /// Begins to bring the weights into the system's cache.
   func prefetch()
+
+  /// Compares the checksums of formats that have them, before everything is read.
+  ///
+  /// - Throws: `checksumMismatch`.
+  func checkIntegrity(pool: ThreadPool) throws(FormatError)
 
   /// The configuration in the terms of a Hugging Face checkpoint; nil where the format holds none.
   var configuration: JSONValue? { get }
@@ -70,9 +77,11 @@ package protocol StoredModel: Sendable {
 }
 
 extension StoredModel {
+  package var formatName: String { format.rawValue }
+  package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
   package func dropping(layers: [Int]) throws -> any StoredModel {
     throw CompactionError(
-      .notExpressible, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
+      .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
   package var configuration: JSONValue? { nil }
@@ -87,6 +96,9 @@ extension StoredModel {
     }
   }
 }
+
+/// What reports call a checkpoint in files of `torch.save`, which are read only.
+let pytorchFormatName = "pytorch"
 
 /// Bounds of the numbers that random inputs are made of.
 package struct TokenLimits: Sendable {

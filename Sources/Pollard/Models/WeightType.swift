@@ -37,11 +37,11 @@ public enum WeightType: String, Sendable, Hashable, CaseIterable {
 
   /// The element type for a format that has no packed ones.
   ///
-  /// - Throws: `notExpressible` for a packed type.
+  /// - Throws: `typeNotInFormat` for a packed type.
   func requireElementType(_ format: ModelFormat) throws(CompactionError) -> ElementType {
     if let elementType { return elementType }
     throw CompactionError(
-      .notExpressible, subject: .option("--type \(rawValue)"), expected: "f32, f16 or bf16 for \(format.rawValue)",
+      .typeNotInFormat, subject: .option("--type \(rawValue)"), expected: "f32, f16 or bf16 for \(format.rawValue)",
       found: rawValue, remedy: "packed types are GGUF's: ask for --to gguf")
   }
 }

@@ -14,7 +14,7 @@ extension ONNXStoredModel {
     let options = request.options
     guard options.opset == nil else {
       throw CompactionError(
-        .notExpressible, subject: .option("--opset"), expected: "the operator set of the input",
+        .optionDoesNotApply, subject: .option("--opset"), expected: "the operator set of the input",
         found: "another one", remedy: "leave --opset out; an ONNX model keeps its own")
     }
     let model = try imported.exported(

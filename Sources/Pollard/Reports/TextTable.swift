@@ -12,6 +12,9 @@ struct TextTable {
   /// Adds a row with as many cells as there are columns.
   mutating func add(_ cells: String...) { rows.append(cells) }
 
+  /// Adds a row with as many cells as there are columns.
+  mutating func add(_ cells: [String]) { rows.append(cells) }
+
   /// The lines, each indented by two spaces, without spaces at their ends.
   var text: String {
     let widths = alignsRight.indices.map { column in rows.map { $0[column].unicodeScalars.count }.max() ?? 0 }

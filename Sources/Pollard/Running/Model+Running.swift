@@ -45,7 +45,7 @@ public struct RunReport: Report {
 }
 
 extension Model {
-  /// Evaluates the model on inputs of a safetensors file.
+  /// Evaluates the model on inputs of a safetensors, NumPy or PyTorch file; an output that ends in `.npz` is a NumPy archive.
   ///
   /// - Parameters:
   ///   - inputs: tensors named as the graph's inputs; those that can be derived may be left out.
@@ -58,6 +58,7 @@ extension Model {
     inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1, replacing: Bool = false,
     pool: ThreadPool = .allProcessors
   ) throws -> RunReport {
+    try stored.checkIntegrity(pool: pool)
     let tensors = try TensorFile.read(inputs)
     let clock = ContinuousClock()
     var executor: GraphExecutor?
@@ -69,15 +70,13 @@ extension Model {
     for _ in 0..<max(1, count) {
       times.append(milliseconds(try clock.measure { results = try executor.run(inputs: tensors, collecting: taps) }))
     }
-    let names = results.keys.sorted()
+    let parts = results.keys.sorted().flatMap { results[$0]?.parts(named: $0) ?? [] }
     if let outputs {
-      try writeSafetensors(
-        names.compactMap { name in results[name].map { (name, TensorFile.weight($0)) } }, to: outputs,
-        replacing: replacing,
-        inputs: [inputs] + inputPaths, pool: pool)
+      try TensorFile.write(
+        parts.map { ($0.name, TensorFile.weight($0.tensor)) }, to: outputs, replacing: replacing, inputs: [inputs] + inputPaths, pool: pool)
     }
     return RunReport(
-      output: outputs, outputs: names.map { ($0, results[$0]?.extents ?? []) }, milliseconds: times,
+      output: outputs, outputs: parts.map { ($0.name, $0.tensor.extents) }, milliseconds: times,
       loadMilliseconds: milliseconds(load), threads: pool.threadCount)
   }
 }

@@ -76,7 +76,7 @@ extension Verifier {
     guard let found = try compacted.stored.checkpointTensors(after: nil),
       let expected = try original.stored.checkpointTensors(after: (plan, plan.apply(to: map)))
     else { return nil }
-    let tensors = try ConversionProof(expected: expected, found: found, pool: pool)
+    let tensors = try ConversionProof(expected: expected, found: found, pool: pool, progress: progress)
     if tensors.looksSpoiled, !options.comparesRounded {
       problems.append(
         "\(tensors.exactTensors) of \(tensors.tensors) tensors are the original's, rounded to their type, and "
@@ -93,8 +93,10 @@ extension Verifier {
     // What is down to one is no dimension of a graph, so its count may not show.
     func agree(_ expected: Int, _ found: Int) -> Bool { expected == found || (expected == 1 && found == 0) }
     for (expected, found) in zip(expected, compacted.layers)
-    where !agree(expected.heads, found.heads) || !agree(expected.keyValueHeads, found.keyValueHeads)
-      || !agree(expected.feedForward, found.feedForward)
+    where !agree(expected.heads, found.heads) || !agree(expected.feedForward, found.feedForward)
+      // Keys that all heads share look like any head's own.
+      || !(agree(expected.keyValueHeads, found.keyValueHeads)
+        || (expected.keyValueHeads == 1 && found.keyValueHeads == found.heads))
     {
       problems.append(
         "layer \(expected.index): expected \(expected.heads) heads, \(expected.keyValueHeads) key/value heads and "
@@ -110,7 +112,8 @@ extension Verifier {
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, pool: pool)
+      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil, pool: pool,
+      progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }
     }
@@ -119,7 +122,7 @@ extension Verifier {
     let row = FormatTolerance.row(for: types, formats: formats)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
-        .notExpressible, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
+        .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
         found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
         remedy: "state one with --tolerance")
     }
@@ -128,6 +131,6 @@ extension Verifier {
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",
-      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+      distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 }

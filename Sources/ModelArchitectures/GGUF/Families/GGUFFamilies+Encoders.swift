@@ -60,7 +60,8 @@ extension GGUFFamilies {
     GGUFTensorRow("token_embd", "embeddings.word_embeddings"),
     GGUFTensorRow("token_types", "embeddings.token_type_embeddings"),
     GGUFTensorRow("position_embd", "embeddings.position_embeddings", .withoutPaddingPositions),
-    GGUFTensorRow("token_embd_norm", "embeddings.LayerNorm", bias: .required), .only("cls"), .only("cls.output"),
+    GGUFTensorRow("token_embd_norm", "embeddings.LayerNorm", bias: .required), .unread("cls"),
+    .unread("cls.output"),
   ]
 
   private static let bert = encoder(modelType: "bert", className: "BertModel") { _, kind in kind == "bert" }

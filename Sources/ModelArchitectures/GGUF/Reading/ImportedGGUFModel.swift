@@ -19,6 +19,11 @@ public struct ImportedGGUFModel: Sendable {
   /// Things worth telling about the import, as full sentences without the stop.
   public let notes: [String]
 
+  /// The tensors of a classifier, which stands behind a layer that the format does not hold, so that no model reads them.
+  public var unreadTensors: [String] {
+    map.slots.filter { $0.row.isUnread }.flatMap(\.names)
+  }
+
   let family: GGUFFamily
   let map: GGUFTensorMap
   /// The path named in errors.
@@ -72,6 +77,8 @@ struct GGUFCheckpointContent {
   /// Whether all layers see all keys, with angles that do not depend on the text.
   let isPlain: Bool
   private let names: [String: String]
+  private let family: GGUFFamily
+  private let layerCounts: [Int]
   private let file: String?
 
   init(_ model: GGUFModel, _ reading: GGUFReading, _ family: GGUFFamily) throws(FormatError) {
@@ -124,6 +131,8 @@ struct GGUFCheckpointContent {
     }
     self.tensors = tensors
     self.names = names
+    self.family = family
+    self.layerCounts = layerCounts
   }
 
   /// Reads the model; errors name GGUF's tensors.
@@ -132,9 +141,18 @@ struct GGUFCheckpointContent {
       return try ImportedModel(config: config, tensors: tensors, allowingRagged: isRagged)
     } catch {
       var copy = error
-      if case .tensor(let name)? = error.subject { copy.subject = .tensor(names[name] ?? name) }
+      if case .tensor(let name)? = error.subject { copy.subject = .tensor(try storedName(name)) }
       throw copy
     }
+  }
+
+  /// What GGUF calls a parameter, whether the file has it or not; the parameter's own name where GGUF has none.
+  private func storedName(_ name: String) throws(FormatError) -> String {
+    if let stored = names[name] { return stored }
+    let prefix = try ArchitectureRegistry.basePrefix(modelType: family.modelType)
+    let roles = name.hasPrefix(prefix) ? [name, String(name.dropFirst(prefix.count))] : [name]
+    let map = try GGUFTensorMap(roles: roles, family: family, layerCounts: layerCounts) { _ in }
+    return map.slots.first?.names.first ?? name
   }
 
   /// A tensor's numbers; a matrix of one row that was written as a vector is a matrix again.

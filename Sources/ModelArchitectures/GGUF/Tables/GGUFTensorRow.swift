@@ -22,6 +22,8 @@ struct GGUFTensorRow: Sendable {
   var isAlternative = false
   /// Whether the checkpoint's name never gets the base model's prefix, as that of a head.
   var isHead = false
+  /// Whether the tensor stands behind a layer that GGUF does not hold, so that no model reads it.
+  var isUnread = false
 
   /// One tensor.
   init(
@@ -66,6 +68,13 @@ struct GGUFTensorRow: Sendable {
   static func only(_ name: String) -> GGUFTensorRow {
     var row = GGUFTensorRow(name, "", weight: .optional, bias: .optional)
     row.checkpointNames = []
+    return row
+  }
+
+  /// A tensor that only GGUF has, behind a layer that it does not hold.
+  static func unread(_ name: String) -> GGUFTensorRow {
+    var row = only(name)
+    row.isUnread = true
     return row
   }
 
