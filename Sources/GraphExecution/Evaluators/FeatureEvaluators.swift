@@ -14,6 +14,7 @@ func evaluateFeatureExtraction(_ context: EvaluationContext) throws -> Tensor {
     throw context.failure(
       .indexOutOfRange, expected: "positions of the last axis of \(x.extents)", found: "\(positions)")
   }
+  try context.checkSize([wide, positions.count] + x.extents.dropLast())
   let rows = x.rank == 1 ? x.reshaped([1, extent], context.memory) : x
   return rows.selecting(positions, axis: rows.rank - 1).declared(x.declaredType)
 }
@@ -72,7 +73,7 @@ extension EvaluationContext {
 
   /// What stands for elements without a key.
   fileprivate func defaultLabel(_ type: ElementType) throws -> Tensor {
-    if let found = try tensorAttribute("default_tensor"), found.elementCount == 1 { return found }
+    if let found = try tensorAttribute("default_tensor"), found.elementCount == 1, found.type == type { return found }
     switch type {
     case .string: return Tensor(strings: [Array((node.string("default_string") ?? "_Unused").utf8)], extents: [1])
     case .f32, .f64:

@@ -28,7 +28,7 @@ func evaluateUnpooling(_ context: EvaluationContext) throws -> Tensor {
   guard extents.allSatisfy({ $0 >= 0 }) else {
     throw context.failure(expected: "pads within the result", found: "\(pads)")
   }
-  try context.checkSize(extents)
+  try context.checkSize([wide] + extents)
   let count = try context.elementCount(extents)
   guard places.allSatisfy({ (0..<count).contains($0) }) else {
     throw context.failure(.indexOutOfRange, expected: "places below \(count)", found: "others")
@@ -43,7 +43,7 @@ func evaluateUnpooling(_ context: EvaluationContext) throws -> Tensor {
   guard wanted.count == extents.count, zip(wanted, extents).allSatisfy({ $0 >= $1 }) else {
     throw context.failure(expected: "an output shape of at least \(extents)", found: "\(wanted)")
   }
-  try context.checkSize(wanted)
+  try context.checkSize([wide] + wanted)
   let positions = zip(wanted, extents).map { total, extent in (0..<total).map { $0 < extent ? $0 : -1 } }
   return try result.picking(positions, fill: zero, context.memory)
 }
@@ -75,7 +75,8 @@ func evaluateColumnsToImage(_ context: EvaluationContext) throws -> Tensor {
     throw context.failure(expected: "[N, C · \(size), \(places)]", found: "\(x.extents)")
   }
   let (batch, channels) = (x.extents[0], x.extents[1] / size)
-  try context.checkSize([max(batch, 1), max(channels, 1)] + image)
+  if batch * channels == 0 { return try context.memory.tensor(x.type, [batch, channels] + image) }
+  try context.checkSize([wide, max(batch, 1), max(channels, 1)] + image)
   let values = x.doubles()
   let plane = image.reduce(1, *)
   let dense = rowMajorStrides(image)
@@ -111,7 +112,8 @@ func evaluateDeformableConvolution(_ context: EvaluationContext) throws -> Tenso
   let group = node.integer("group", default: 1)
   let parts = node.integer("offset_group", default: 1)
   let (batch, channels, count) = (x.extents[0], x.extents[1], w.extents[0])
-  let taps = window.size
+  let taps = try context.elementCount(window.kernel)
+  try context.checkSize([wide, max(taps, 1), max(parts, 1)])
   guard group > 0, parts > 0, channels % group == 0, count % group == 0, channels % parts == 0,
     w.extents[1] == channels / group, offsets.extents == [batch, parts * taps * 2] + window.output
   else { throw context.failure(expected: "offsets for \(window.output)", found: "\(offsets.extents), \(w.extents)") }
@@ -120,7 +122,7 @@ func evaluateDeformableConvolution(_ context: EvaluationContext) throws -> Tenso
     throw context.failure(expected: "a mask for \(window.output)", found: "\(mask?.extents ?? [])")
   }
   let places = window.output.reduce(1, *)
-  try context.checkSize([max(batch, 1), max(count, channels) * max(taps, 1), max(places, 1)])
+  try context.checkSize([wide, max(batch, 1), max(count, channels) * max(taps, 1), max(places, 1)])
   let (values, weights, moves) = (x.doubles(), w.doubles(), offsets.doubles())
   let (scales, bias) = (mask?.doubles(), try context.optionalTensor(3)?.doubles())
   guard bias.map({ $0.count == count }) ?? true else {

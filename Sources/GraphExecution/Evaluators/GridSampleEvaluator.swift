@@ -9,14 +9,14 @@ import TensorStorage
 func evaluateGridSample(_ context: EvaluationContext) throws -> Tensor {
   let (x, grid) = (try context.tensor(0), try context.tensor(1))
   let rank = x.rank - 2
-  guard rank >= 1, grid.rank == x.rank, grid.extents[rank + 1] == rank, grid.extents[0] == x.extents[0],
+  guard (1...3).contains(rank), grid.rank == x.rank, grid.extents[rank + 1] == rank, grid.extents[0] == x.extents[0],
     !x.extents.dropFirst(2).contains(0)
   else { throw context.failure(expected: "[N, C, …] and [N, …, \(rank)]", found: "\(x.extents) and \(grid.extents)") }
   let sampling = try GridSampling(x, context)
   let output = Array(grid.extents[1...rank])
   let count = try context.elementCount(output)
   let (batch, channels) = (x.extents[0], x.extents[1])
-  try context.checkSize([batch, max(channels, 1), count])
+  try context.checkSize([wide, batch, max(channels, 1), count])
   let (values, places) = (x.doubles(), grid.doubles())
   let plane = sampling.extents.reduce(1, *)
   var results = Array(repeating: 0.0, count: batch * channels * count)

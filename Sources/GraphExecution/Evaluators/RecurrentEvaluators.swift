@@ -10,6 +10,9 @@ import TensorStorage
   import Darwin
 #endif
 
+/// Bytes that an element takes while it is computed in double precision: what is made of it and what it is made of.
+let wide = 16
+
 /// The recurrent networks RNN, GRU and LSTM, one step after the other, in double precision.
 ///
 /// Every sum runs over ascending positions in one accumulator. A sequence that has ended keeps its state and gives zeros; the reverse
@@ -101,7 +104,7 @@ private struct RecurrentNetwork {
         expected: "matrices [\(ways), \(gates)·H, \(inputs)] and [\(ways), \(gates)·H, H]",
         found: "\(weights.extents) and \(recurrent.extents)")
     }
-    try context.checkSize([steps, ways, batch, max(width, 1)])
+    try context.checkSize([wide, steps, ways, batch, max(width, 1)])
     (x, w, r) = (input.doubles(), weights.doubles(), recurrent.doubles())
     let (batch, width, ways, isBatchFirst) = (batch, width, ways, isBatchFirst)
     func vector(_ slot: Int, _ extents: [Int]) throws -> [Double] {

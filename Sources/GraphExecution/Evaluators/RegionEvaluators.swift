@@ -22,7 +22,7 @@ func evaluateRegionAlignment(_ context: EvaluationContext) throws -> Tensor {
   let isShifted = node.version >= 16 && node.string("coordinate_transformation_mode") != "output_half_pixel"
   let isMaximum = node.string("mode") == "max"
   let (channels, height, width) = (x.extents[1], x.extents[2], x.extents[3])
-  try context.checkSize([images.count, max(channels, 1), rows, columns])
+  try context.checkSize([wide, images.count, max(channels, 1), rows, columns])
   let (values, boxes) = (x.doubles(), regions.doubles())
   var results: [Double] = []
   results.reserveCapacity(images.count * channels * rows * columns)
@@ -38,7 +38,7 @@ func evaluateRegionAlignment(_ context: EvaluationContext) throws -> Tensor {
     let samples = (
       y: ratio > 0 ? ratio : max(0, Int(stepY.rounded(.up))), x: ratio > 0 ? ratio : max(0, Int(stepX.rounded(.up)))
     )
-    try context.checkSize([rows, columns, max(samples.y, 1), max(samples.x, 1), 4])
+    try context.checkSize([wide, rows, columns, max(samples.y, 1), max(samples.x, 1), 4])
     var taps: [[(offset: Int, weight: Double)]] = []
     for place in 0..<rows * columns {
       for sample in 0..<samples.y * samples.x {
@@ -105,7 +105,7 @@ func evaluateRegionPooling(_ context: EvaluationContext) throws -> Tensor {
   let scale = Double(context.node.float("spatial_scale") ?? 1)
   let (channels, height, width) = (x.extents[1], x.extents[2], x.extents[3])
   let count = regions.extents[0]
-  try context.checkSize([count, max(channels, 1)] + shape)
+  try context.checkSize([wide, count, max(channels, 1)] + shape)
   let (values, boxes) = (x.doubles(), regions.doubles())
   var results: [Double] = []
   for region in 0..<count {

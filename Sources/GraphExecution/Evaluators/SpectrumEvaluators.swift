@@ -36,9 +36,10 @@ func evaluateFourier(_ context: EvaluationContext) throws -> Tensor {
   var extents = x.extents
   extents[axis] = max(bins, length)
   extents[x.rank - 1] = 2
-  try context.checkSize(extents)
+  try context.checkSize([wide] + extents)
   extents[axis] = bins
   extents[x.rank - 1] = resultParts
+  try context.checkTransform(length)
   let inner = x.extents[(axis + 1)..<(x.rank - 1)].reduce(1, *)
   let outer = x.extents[..<axis].reduce(1, *)
   let values = x.doubles()
@@ -91,7 +92,8 @@ func evaluateShortTimeFourier(_ context: EvaluationContext) throws -> Tensor {
   let isOneSided = context.node.integer("onesided", default: 1) != 0
   let bins = isOneSided ? length / 2 + 1 : length
   let frames = (total - length) / step + 1
-  try context.checkSize([max(batch, 1), frames, length, 2])
+  try context.checkSize([wide, max(batch, 1), frames, length, 2])
+  try context.checkTransform(length)
   let values = x.doubles()
   let transform = FourierTransform(length, isInverse: false)
   var result: [Double] = []
@@ -110,6 +112,15 @@ func evaluateShortTimeFourier(_ context: EvaluationContext) throws -> Tensor {
     }
   }
   return try converted(Tensor(doubles: result, extents: [batch, frames, bins, 2]), to: x.type, context)
+}
+
+extension EvaluationContext {
+  /// Refuses lengths whose odd part, which takes its square of steps, is large.
+  fileprivate func checkTransform(_ length: Int) throws {
+    guard length >> length.trailingZeroBitCount <= 1 << 15 else {
+      throw failure(.unsupported, expected: "a length whose odd part is at most \(1 << 15)", found: "\(length)")
+    }
+  }
 }
 
 /// The discrete Fourier transform of one length: by halves while it is even, by its definition otherwise.
@@ -196,7 +207,7 @@ func evaluateMelWeights(_ context: EvaluationContext) throws -> Tensor {
     bounds.allSatisfy({ $0.isFinite && $0 >= 0 && $0 < 1e12 })
   else { throw context.failure(expected: "counts and frequencies", found: "\(count), \(length), \(rate), \(bounds)") }
   let bins = length / 2 + 1
-  try context.checkSize([bins, max(count, 1)])
+  try context.checkSize([wide, bins, max(count, 1)])
   let (low, high) = (2595 * log10(1 + bounds[0] / 700), 2595 * log10(1 + bounds[1] / 700))
   let step = (high - low) / Double(count + 2)
   let places = (0..<count + 2).map { index in

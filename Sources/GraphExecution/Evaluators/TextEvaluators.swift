@@ -8,7 +8,7 @@ import TensorStorage
 func evaluateStringConcat(_ context: EvaluationContext) throws -> Tensor {
   let (a, b) = (try context.texts(0), try context.texts(1))
   let extents = try context.broadcast([a.extents, b.extents])
-  try context.checkSize(extents)
+  try context.checkSize([wide] + extents)
   let joined = zip(a.broadcast(to: extents).strings(), b.broadcast(to: extents).strings()).map { $0 + $1 }
   return Tensor(strings: joined, extents: extents)
 }
@@ -20,10 +20,11 @@ func evaluateStringConcat(_ context: EvaluationContext) throws -> Tensor {
 func evaluateStringSplit(_ context: EvaluationContext) throws -> [Tensor] {
   let x = try context.texts(0)
   let delimiter = Array((context.node.string("delimiter") ?? "").utf8)
-  let limit = context.node.integer("maxsplit", default: .max)
+  let wanted = context.node.integer("maxsplit", default: -1)
+  let limit = wanted < 0 ? .max : wanted
   let parts = x.strings().map { delimiter.isEmpty ? words(of: $0, limit) : pieces(of: $0, at: delimiter, limit) }
   let most = parts.map(\.count).max() ?? 0
-  try context.checkSize(x.extents + [most])
+  try context.checkSize([wide] + x.extents + [most])
   let filled = parts.flatMap { $0 + Array(repeating: [], count: most - $0.count) }
   return [
     Tensor(strings: filled, extents: x.extents + [most]),
@@ -124,7 +125,7 @@ func evaluateTermFrequencies(_ context: EvaluationContext) throws -> Tensor {
   else { throw context.failure(.illFormed, expected: "a pool of n-grams", found: "\(starts), \(least) to \(most)") }
   let rows = x.rank == 1 ? 1 : x.extents[0]
   let length = x.extents[x.rank - 1]
-  try context.checkSize([max(rows, 1), max(width, 1)])
+  try context.checkSize([wide, max(rows, 1), max(width, 1)])
   // The n-grams in the order of the pool; each has a column.
   var known: [[Int64]: Int] = [:]
   var number = 0
