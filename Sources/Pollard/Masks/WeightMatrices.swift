@@ -47,7 +47,7 @@ extension Model {
     var ofUnits: Set<ValueID> = []
     for layer in map.layers {
       let sets = [layer.heads.map(UnitSet.heads), layer.neurons.map(UnitSet.single)].compactMap { $0 }
-      ofUnits.formUnion(sets.flatMap(map.matrices).map(\.value))
+      ofUnits.formUnion(sets.flatMap { map.matrices(of: $0) }.map(\.value))
     }
     var result: [WeightMatrix] = []
     for (name, weight) in try stored.storedTensors() {
