@@ -66,7 +66,7 @@ let package = Package(
       dependencies: [
         "PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution", "ModelArchitectures",
       ],
-      exclude: ["Cases"]),
+      exclude: ["Cases", "ControlCases"]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

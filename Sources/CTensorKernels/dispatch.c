@@ -70,7 +70,7 @@ int pollard_isa_current(void) {
 }
 
 float *pollard_thread_block(void) {
-  static _Thread_local float block[POLLARD_BLOCK_ROWS * POLLARD_BLOCK_DEPTH + 16] __attribute__((aligned(64)));
+  static _Thread_local float block[POLLARD_BLOCK_FLOATS] __attribute__((aligned(64)));
   return block;
 }
 
@@ -133,6 +133,12 @@ size_t pollard_attention_scratch(size_t keys, size_t head_dimension, size_t valu
 
 void pollard_attention_f32(const pollard_attention *attention, size_t query_begin, size_t query_end, float *scratch) {
   kernels()->attention(attention, query_begin, query_end, scratch);
+}
+
+void pollard_convolution_f32(
+  const pollard_convolution *convolution, size_t output_begin, size_t output_end, size_t filter_begin,
+  size_t filter_end) {
+  kernels()->convolution(convolution, output_begin, output_end, filter_begin, filter_end);
 }
 
 void pollard_softmax_f32(

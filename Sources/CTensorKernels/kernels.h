@@ -17,6 +17,7 @@
 #include "gemm.h"
 #include "rows.h"
 #include "attention.h"
+#include "convolution.h"
 #include "rotary.h"
 #include "scan.h"
 #include "blocks.h"
@@ -31,6 +32,7 @@ const pollard_kernel_table POLLARD_TABLE = {
   .pack_panels = pack_panels,
   .gemm = gemm,
   .attention = attention,
+  .convolution = convolution,
   .softmax = softmax,
   .layer_norm = layer_norm,
   .rms_norm = rms_norm,

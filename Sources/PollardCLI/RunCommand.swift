@@ -8,10 +8,10 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "The model.")
   var model: String
 
-  @Option(name: .long, help: "Inputs by name (safetensors).")
+  @Option(name: .long, help: "Inputs by name (safetensors, npz or pt).")
   var inputs: String
 
-  @Option(name: .long, help: "Where the outputs go (.safetensors).")
+  @Option(name: .long, help: "Where the outputs go (.safetensors or .npz).")
   var outputs: String?
 
   @Flag(name: .customLong("all-layers"), help: "Also write the hidden state after each layer.")

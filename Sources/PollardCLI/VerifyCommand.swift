@@ -54,12 +54,13 @@ struct VerifyCommand: ParsableCommand {
       throw UsageError(description: "--tolerance takes a number of at least 0")
     }
     let options = VerificationOptions(
-      inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance,
-      precision: arithmetic)
+      inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance, precision: arithmetic)
+    let line = ProgressLine(global)
     let report = try verify(
       original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),
       compacted: Model(at: compacted, allowingRagged: true), masks: masks.map(MaskSource.file), options: options,
-      pool: global.pool)
+      pool: global.pool, progress: line.show)
+    line.clear()
     if let junit { try report.writeJUnit(to: junit) }
     global.print(report)
     if !report.equal { throw NegativeAnswer() }

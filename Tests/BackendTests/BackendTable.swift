@@ -56,7 +56,11 @@ struct BackendTable {
     }
     lines += ["", "## Operators that have passing tests of their own", ""]
     lines += operators.keys.sorted().map { "- `\($0)`: \(operators[$0] ?? 0)" }
-    lines += ["", "## Operators that have cases from ONNX Runtime (`tools/make-operator-cases`)", ""]
+    lines += [
+      "",
+      "## Operators that have cases from ONNX Runtime (`tools/make-operator-cases`, `tools/make-control-flow-cases`)",
+      "",
+    ]
     lines += cases.keys.sorted().map { "- `\($0)`: \(cases[$0] ?? 0)" }
     if !failed.isEmpty {
       lines += ["", "## Failing", "", "| test | |", "| --- | --- |"]

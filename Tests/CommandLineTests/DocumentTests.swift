@@ -143,6 +143,10 @@ struct DocumentTests {
       place,
       "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --outputs o.safetensors")
     #expect(keys(run) == ["schema", "output", "outputs", "milliseconds", "load_milliseconds", "threads"])
+    let timed = try document(
+      place, "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --repeat 2")
+    #expect(keys(timed) == keys(run) + ["operators"])
+    #expect(timed["operators"]?.arrayValue?.contains { $0["name"]?.stringValue == "MatMul" } == true)
     #expect(
       run["outputs"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == ["last_hidden_state", "pooler_output"])
     let mask = try document(place, "mask '\(golden)/bert-plain/dense' m.safetensors --heads 1 --ffn 10%")

@@ -142,13 +142,14 @@ void pollard_pack_panels(
 typedef struct pollard_gemm {
   const float *a;
   ptrdiff_t a_row_stride;
-  const float *packed;  // from pollard_pack_panels
+  const void *packed;   // from pollard_pack_panels, its floats encoded as packed_type
   const float *bias;    // [columns], or NULL
   float *c;
   ptrdiff_t c_row_stride;
   size_t columns;
   size_t depth;
-  int activation;  // a pollard_unary; POLLARD_COPY for none
+  int activation;   // a pollard_unary; POLLARD_COPY for none
+  int packed_type;  // POLLARD_F32, POLLARD_F16 or POLLARD_BF16
 } pollard_gemm;
 
 /// Computes rows [row_begin, row_end) of the panels [panel_begin, panel_end). C must not overlap A.
@@ -188,6 +189,36 @@ size_t pollard_attention_scratch(size_t keys, size_t head_dimension, size_t valu
 /// Computes queries [query_begin, query_end) of one head; query_begin is a multiple of POLLARD_ATTENTION_STRIP.
 /// Forbidden keys weigh exactly +0, a query that sees no key gives zeros. Weights are exp(s - max) / sum.
 void pollard_attention_f32(const pollard_attention *attention, size_t query_begin, size_t query_end, float *scratch);
+
+// MARK: Convolution
+
+/// Convolution of one image over two axes:
+/// output[f, y, x] = activation(Σ_c Σ_i Σ_j input[c, y · row_stride + i · row_dilation - rows_before, …]
+///                              · weights[f, (c, i, j)] + bias[f] + added[f, y, x]).
+/// Sums run over ascending (c, i, j); outside of the input lie zeros.
+typedef struct pollard_convolution {
+  const float *input;  // [channels, rows, columns]
+  size_t rows, columns;
+  size_t output_rows, output_columns;
+  size_t window_rows, window_columns;
+  size_t row_stride, column_stride;
+  size_t row_dilation, column_dilation;
+  ptrdiff_t rows_before, columns_before;  // padding; negative cuts
+  size_t depth;                           // channels · window_rows · window_columns
+  const float *weights;                   // [filters, depth], or NULL
+  const void *packed;                     // its transpose from pollard_pack_panels, or NULL
+  int weight_type;                        // that of `packed`: POLLARD_F32, POLLARD_F16 or POLLARD_BF16
+  const float *bias;   // [filters], or NULL
+  const float *added;  // [filters, output_rows, output_columns], or NULL
+  float *output;       // [filters, output_rows, output_columns]
+  int activation;      // a pollard_unary; POLLARD_COPY for none
+} pollard_convolution;
+
+/// Computes the outputs [output_begin, output_end), counted row by row, of the filters [filter_begin, filter_end).
+/// filter_begin is a multiple of POLLARD_PANEL. The output must not overlap the input.
+void pollard_convolution_f32(
+  const pollard_convolution *convolution, size_t output_begin, size_t output_end, size_t filter_begin,
+  size_t filter_end);
 
 // MARK: Rows
 

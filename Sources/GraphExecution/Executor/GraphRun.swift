@@ -193,12 +193,18 @@ struct GraphRun {
     try show(node, observe)
   }
 
-  /// A product with its bias and activation.
+  /// A product or convolution with what is added to it and its activation.
   private mutating func evaluateJoined(_ step: ExecutionPlan.Step) throws {
     let nodes = plan.graph.nodes
     let context = try context(nodes[step.nodes[0]])
-    let bias = try step.bias.map { try constant($0) }
-    let result = try multiply(context, bias: bias, activation: step.activation)
+    let result: Tensor
+    if context.node.op == OperatorName("Conv") {
+      let added = try step.added.map { try values[$0.index] ?? constant($0) }
+      result = try convolve(context, added: added, activation: step.activation)
+    } else {
+      let bias = try step.bias.map { try constant($0) }
+      result = try multiply(context, bias: bias, activation: step.activation)
+    }
     for index in step.nodes { release(nodes[index]) }
     if let last = step.nodes.last, case let output?? = nodes[last].outputs.first { values[output.index] = result }
   }

@@ -64,7 +64,17 @@ public struct Verification: Report {
       "precision": JSONValue(comparison.precision == .double ? "f64" : "f32"), "layers": .array(layers),
       "outputs": .array(outputs),
       "top1_agreement": comparison.topAgreement.map(number) ?? .null,
+      "divergence": comparison.divergence.map(json) ?? .null,
       "distance_from_unmasked": run.distanceFromUnmasked.map(number) ?? .null,
+    ]
+  }
+
+  private func json(_ divergence: Divergence) -> JSONValue {
+    [
+      "node": JSONValue(divergence.node), "operator": JSONValue(divergence.op), "value": JSONValue(divergence.value),
+      "weights": strings(divergence.weights), "index": .array(divergence.index.map { JSONValue($0) }),
+      "other_index": .array(divergence.otherIndex.map { JSONValue($0) }), "reference": number(divergence.reference),
+      "other": number(divergence.other), "differing": JSONValue(divergence.differing),
     ]
   }
 
@@ -107,6 +117,9 @@ public struct Verification: Report {
       lines.append("  run        not applied")
     }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
+    if let divergence = report.run?.comparison.divergence {
+      lines.append("  \(escapedForTerminal(divergence.description))")
+    }
     for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) {
       lines.append("  problem: \(problem)")
     }
