@@ -15,6 +15,8 @@ public struct RunReport: Report {
   public var loadMilliseconds: Double
   /// The number of threads.
   public var threads: Int
+  /// The arithmetic.
+  public var precision: RunPrecision = .single
   /// Where the time of one more evaluation went, by operator, in milliseconds, the largest first; empty unless the model was
   /// evaluated several times. What a product or convolution is joined with counts to it.
   public var operators: [(name: String, milliseconds: Double)] = []
@@ -29,6 +31,7 @@ public struct RunReport: Report {
     document["milliseconds"] = .array(milliseconds.map(Self.inMicroseconds))
     document["load_milliseconds"] = Self.inMicroseconds(loadMilliseconds)
     document["threads"] = JSONValue(threads)
+    document["precision"] = JSONValue(precision.rawValue)
     if !operators.isEmpty {
       document["operators"] = .array(
         operators.map { ["name": JSONValue($0.name), "milliseconds": Self.inMicroseconds($0.milliseconds)] })
@@ -93,7 +96,7 @@ extension Model {
     let profile = count > 1 ? try executor.profile(inputs: tensors) : [:]
     return RunReport(
       output: outputs, outputs: parts.map { ($0.name, $0.tensor.extents) }, milliseconds: times,
-      loadMilliseconds: milliseconds(load), threads: pool.threadCount,
+      loadMilliseconds: milliseconds(load), threads: pool.threadCount, precision: precision,
       operators: profile.map { ($0, milliseconds($1)) }.sorted { ($1.1, $0.0) < ($0.1, $1.0) })
   }
 }
