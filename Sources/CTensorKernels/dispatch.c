@@ -100,6 +100,14 @@ void pollard_unary_f32(
   kernels()->unary(operation, rows, columns, x, x_row_stride, y, y_row_stride);
 }
 
+void pollard_unary_f64(int operation, size_t count, const double *x, double *y) {
+  kernels()->unary_double(operation, count, x, y);
+}
+
+void pollard_power_f64(size_t count, const double *x, const double *y, double *z) {
+  kernels()->power_doubles(count, x, y, z);
+}
+
 void pollard_binary_f32(
   int operation, size_t rows, size_t columns, pollard_operand a, pollard_operand b, float *y,
   ptrdiff_t y_row_stride) {

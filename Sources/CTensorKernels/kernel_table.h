@@ -7,6 +7,8 @@ typedef struct pollard_kernel_table {
   void (*convert_to_f32)(int, const void *, float *, size_t);
   void (*convert_from_f32)(int, const float *, void *, size_t);
   void (*unary)(int, size_t, size_t, const float *, ptrdiff_t, float *, ptrdiff_t);
+  void (*unary_double)(int, size_t, const double *, double *);
+  void (*power_doubles)(size_t, const double *, const double *, double *);
   void (*binary)(int, size_t, size_t, pollard_operand, pollard_operand, float *, ptrdiff_t);
   void (*pack_panels)(float *, int, const void *, ptrdiff_t, int, size_t, size_t, size_t, size_t);
   void (*gemm)(const pollard_gemm *, size_t, size_t, size_t, size_t);

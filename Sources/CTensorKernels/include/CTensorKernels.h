@@ -54,6 +54,7 @@ void pollard_convert_from_f32(int type, const float *source, void *destination, 
 
 // MARK: Elementwise
 
+// Largest errors of each, in units of the last place of the exact result, are in UnaryOperation of TensorKernels.
 typedef enum pollard_unary {
   POLLARD_COPY = 0,
   POLLARD_NEGATE,
@@ -64,25 +65,43 @@ typedef enum pollard_unary {
   POLLARD_CEIL,
   POLLARD_ROUND,  // half to even
   POLLARD_SIGN,
-  POLLARD_EXP,       // <= 1.01 ULP; inputs below -87.33654 give +0
-  POLLARD_LOG,       // <= 0.8 ULP
-  POLLARD_SIN,       // <= 0.51 ULP for |x| <= 2^30, NaN above
-  POLLARD_COS,       // <= 0.51 ULP for |x| <= 2^30, NaN above
-  POLLARD_ERF,       // <= 1.05 ULP
-  POLLARD_TANH,      // <= 1.35 ULP
-  POLLARD_SIGMOID,   // <= 2.35 ULP down to -87, +0 below -88.8
-  POLLARD_RELU,      // relu(-0) = +0, NaN stays
-  POLLARD_GELU_ERF,  // x/2 · (1 + erf(x/√2))
-  POLLARD_GELU_TANH, // x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))
-  POLLARD_SILU,      // x / (1 + exp(-x))
+  POLLARD_EXP,  // float32: inputs below -87.33654 give +0
+  POLLARD_LOG,
+  POLLARD_SIN,
+  POLLARD_COS,
+  POLLARD_ERF,
+  POLLARD_TANH,
+  POLLARD_SIGMOID,
+  POLLARD_RELU,       // relu(-0) = +0, NaN stays
+  POLLARD_GELU_ERF,   // x/2 · (1 + erf(x/√2))
+  POLLARD_GELU_TANH,  // x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))
+  POLLARD_SILU,       // x / (1 + exp(-x))
   POLLARD_QUICK_GELU, // x / (1 + exp(-1.702·x))
-  POLLARD_SOFTPLUS,  // max(x, 0) + log(1 + exp(-|x|))
+  POLLARD_SOFTPLUS,   // max(x, 0) + log(1 + exp(-|x|))
+  POLLARD_MISH,       // x · tanh(softplus(x))
+  POLLARD_TAN,
+  POLLARD_ASIN,
+  POLLARD_ACOS,
+  POLLARD_ATAN,
+  POLLARD_SINH,
+  POLLARD_COSH,
+  POLLARD_ASINH,
+  POLLARD_ACOSH,
+  POLLARD_ATANH,
+  POLLARD_EXPM1,  // exp(x) - 1
+  POLLARD_LOG1P,  // log(1 + x)
   POLLARD_UNARY_COUNT,
 } pollard_unary;
 
 /// y[r, c] = f(x[r, c]). x and y may be the same buffer.
 void pollard_unary_f32(
   int operation, size_t rows, size_t columns, const float *x, ptrdiff_t x_row_stride, float *y, ptrdiff_t y_row_stride);
+
+/// y[i] = f(x[i]) in double precision. x and y may be the same buffer.
+void pollard_unary_f64(int operation, size_t count, const double *x, double *y);
+
+/// z[i] = x[i]^y[i] in double precision, special cases as C99 pow. z may be the buffer of an operand.
+void pollard_power_f64(size_t count, const double *x, const double *y, double *z);
 
 typedef enum pollard_binary {
   POLLARD_ADD = 0,
@@ -258,7 +277,7 @@ typedef struct pollard_comparison {
   uint64_t first_differing;   // index of the first of them; count if none
   uint64_t sign_differences;  // pairs +0 and -0
   uint64_t nonfinite_mismatches;  // of the differing: one side NaN or infinite
-  uint64_t max_ulp;           // over finite pairs, distance in representable float32 values
+  uint64_t max_ulp;           // over finite pairs, distance in representable values of the type
   double max_absolute;        // over finite pairs
   double max_reference;       // largest finite |a|
   double dot_ab, dot_aa, dot_bb;  // over finite pairs
@@ -266,6 +285,9 @@ typedef struct pollard_comparison {
 
 /// Compares two float32 buffers, a being the reference.
 pollard_comparison pollard_compare_f32(const float *a, const float *b, size_t count);
+
+/// Compares two buffers of doubles, a being the reference; distances are in representable doubles.
+pollard_comparison pollard_compare_f64(const double *a, const double *b, size_t count);
 
 // MARK: Blocks
 
