@@ -221,7 +221,9 @@ static void gemm_limited(
           const float *bias = g->bias && last ? g->bias + column : NULL;
           for (size_t t = 0; t < tiles; t++) {
             const size_t slice = part / TILE_COLUMNS * tiles + t;
-            prefetch_slice(next, next_bytes, slice, tiles * (POLLARD_PANEL / TILE_COLUMNS));
+            // Widening reads a panel at once, faster than hardware foresees; tiles read wide ones slowly enough.
+            if (g->packed_type != POLLARD_F32)
+              prefetch_slice(next, next_bytes, slice, tiles * (POLLARD_PANEL / TILE_COLUMNS));
             size_t from = rows * t / tiles, to = rows * (t + 1) / tiles;
             float *c = g->c + (ptrdiff_t)(first + from) * g->c_row_stride + column;
             tile_in_place(

@@ -36,9 +36,9 @@ extern const pollard_kernel_table pollard_table_neon;
 #endif
 
 // Rows and depth of the block of A that is packed at a time; the block is POLLARD_BLOCK_ROWS · POLLARD_BLOCK_DEPTH
-// floats (288 KiB), which leaves room for a panel of B in a 512 KiB second-level cache.
+// floats (432 KiB), which leaves room for panels of B in a second-level cache of 1 MiB.
 #define POLLARD_BLOCK_ROWS 144
-#define POLLARD_BLOCK_DEPTH 512
+#define POLLARD_BLOCK_DEPTH 768
 
 // Panels of outputs and depth of the block of patches that a convolution gathers at a time.
 #define POLLARD_CONVOLUTION_PANELS 12

@@ -138,6 +138,7 @@ def make_gpt2(folder, large):
         export_decoder(model, traced, "torchscript")
         optimizer.optimize_model(traced, model_type="gpt2", num_heads=12, hidden_size=768, opt_level=1).save_model_to_file(
             os.path.join(folder, "model-fused.onnx"))
+        os.remove(traced)
     except Exception as error:  # the plain export is enough to compare against
         print(f"make-execution: no fused GPT-2: {type(error).__name__}: {error}", file=sys.stderr)
 
