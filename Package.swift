@@ -55,7 +55,7 @@ let package = Package(
     .testTarget(
       name: "GraphExecutionTests",
       dependencies: ["GraphExecution", "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"],
-      exclude: ["make-reference-values"]),
+      exclude: ["make-reference-values", "ReferenceCases.json"]),
     .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
     .testTarget(
       name: "GraphCompactionTests", dependencies: ["GraphCompaction", "GraphExecution", "ModelVerification"]),

@@ -111,7 +111,9 @@ struct DocumentTests {
       #expect(value["proof"]?["declared"] == 33 && value["proof"]?["unproven"] == 0)
       #expect(value["proof"]?["kept_tensors"]?.intValue == 55)
       #expect(
-        keys(value["run"]) == ["ok", "inputs", "layers", "outputs", "top1_agreement", "distance_from_unmasked"])
+        keys(value["run"]) == [
+          "ok", "inputs", "layers", "outputs", "top1_agreement", "divergence", "distance_from_unmasked",
+        ])
       #expect(keys(value["run"]?["layers"]?[0]) == ["index", "max_abs", "max_ulp", "differing"])
       #expect(keys(value["run"]?["outputs"]?[0]) == ["name", "max_abs", "max_ulp", "cosine", "sign_differences"])
 

@@ -18,6 +18,12 @@ private let kernelOperations: [String: BinaryOperation] = [
   "Sum": .add, "Mean": .add,
 ]
 
+/// The kernel that computes a node of two operands, or nil when there is none, or it does more than that.
+func binaryKernel(of node: Node) -> BinaryOperation? {
+  guard node.op.domain.isEmpty, ["Add", "Sub", "Mul", "Div"].contains(node.op.name) else { return nil }
+  return kernelOperations[node.op.name]
+}
+
 func evaluateBinary(_ context: EvaluationContext) throws -> Tensor {
   let name = context.node.op.name
   var a = try context.tensor(0)

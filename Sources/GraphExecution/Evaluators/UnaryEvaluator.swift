@@ -90,7 +90,7 @@ private func evaluateFloats(_ x: Tensor, _ context: EvaluationContext) throws ->
   case "Celu":
     let alpha = number("alpha", 1)
     let powers = try mapped(x, context) { $0 / alpha }.mapped(.exponentialMinusOne, memory)
-    return try combined(x, powers, context) { value, power in max(0, value) + min(0, alpha * power) }
+    return try combined(x, powers, context) { value, power in value > 0 ? value : alpha * power }
   case "Selu":
     let (alpha, gamma) = (number("alpha", 1.67326319217681884765625), number("gamma", 1.05070102214813232421875))
     return try exponentialBelowZero(gamma * alpha, above: gamma)
@@ -141,6 +141,10 @@ private func evaluateIntegers<Element: IntegerElement>(
   case "Sign": return try map { $0.signum() }
   case "Relu": return try map { $0 < 0 ? 0 : $0 }
   case "BitwiseNot": return try map { ~$0 }
+  case "Erf": return try map { held(Float(Kernels.unary(.errorFunction, Double($0))), Element.self) }
+  case "Shrink":
+    let function = try arithmeticFunction("Shrink", { Double(context.node.float($0) ?? $1) }, context)
+    return try map { held(Float(function(Double($0))), Element.self) }
   default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
   }
 }
@@ -160,6 +164,9 @@ private func classify(_ x: Tensor, _ context: EvaluationContext) throws -> Tenso
   }
 }
 
+/// A number held between 0 and 1; NaN stays.
+private func unitRange(_ value: Double) -> Double { value < 0 ? 0 : value > 1 ? 1 : value }
+
 /// Functions that need no more than arithmetic, which gives the same bits everywhere.
 private func arithmeticFunction(
   _ name: String, _ number: (String, Float) -> Double, _ context: EvaluationContext
@@ -174,8 +181,8 @@ private func arithmeticFunction(
     return { $0 > alpha ? $0 : 0 }
   case "HardSigmoid":
     let (alpha, beta) = (number("alpha", 0.2), number("beta", 0.5))
-    return { max(0, min(1, alpha * $0 + beta)) }
-  case "HardSwish": return { $0 * max(0, min(1, $0 / 6 + 0.5)) }
+    return { unitRange(alpha * $0 + beta) }
+  case "HardSwish": return { $0 * unitRange($0 / 6 + 0.5) }
   case "Shrink":
     let (bias, bound) = (number("bias", 0), number("lambd", 0.5))
     return { $0 < -bound ? $0 + bias : $0 > bound ? $0 - bias : 0 }

@@ -5,14 +5,14 @@ import TensorStorage
 
 /// One evaluation of a plan: the values that are alive, and how often each is still to be read.
 struct GraphRun {
-  private let plan: ExecutionPlan
-  private let memory: Memory
+  let plan: ExecutionPlan
+  let memory: Memory
   private let matrices: PackedMatrices
   private let wanted: Set<ValueID>
   /// Values that are not computed but given.
   private let given: [ValueID: Tensor]
-  private var values: [Tensor?]
-  private var readsLeft: [Int]
+  var values: [Tensor?]
+  var readsLeft: [Int]
   private var needed: [Bool]
   /// The step that comes next.
   private(set) var nextStep = 0
@@ -172,6 +172,11 @@ struct GraphRun {
 
   private mutating func evaluateNode(_ index: Int, _ observe: (ValueID, Tensor) throws -> Void) throws {
     let node = plan.graph.nodes[index]
+    if let result = try evaluatedInPlace(node) {
+      release(node)
+      if case let output?? = node.outputs.first, readsLeft[output.index] > 0 { values[output.index] = result }
+      return try show(node, observe)
+    }
     let context = try context(node)
     let results: [Tensor]
     do {

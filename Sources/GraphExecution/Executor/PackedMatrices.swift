@@ -12,8 +12,8 @@ public enum WeightResidency: Sendable, Hashable {
   /// `resident` if the packed matrices take fewer bytes than this, else `streamed`.
   case residentUpTo(bytes: Int)
 
-  /// Resident below 4 GiB.
-  public static let automatic = WeightResidency.residentUpTo(bytes: 4 << 30)
+  /// Resident below 4 GiB and half of the machine's memory.
+  public static let automatic = WeightResidency.residentUpTo(bytes: min(4 << 30, Memory.limit / 2))
 }
 
 /// The right-hand matrices of products, packed from lazy weights; equal weights are packed once.

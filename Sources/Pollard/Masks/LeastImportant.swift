@@ -7,6 +7,9 @@ package struct LeastImportant {
   /// The units that were asked to go and stay: because a layer keeps one, or because a run would be more than was asked for.
   package private(set) var missing = 0
 
+  /// Whether there was nothing to choose from.
+  package let isEmpty: Bool
+
   /// - Parameters:
   ///   - scores: a score for each run of each layer.
   ///   - sizes: the units in each run.
@@ -16,6 +19,7 @@ package struct LeastImportant {
   /// Equal scores: the lower layer goes first, then the lower run. A run that is more than what is left to remove is passed over.
   package init(_ scores: [[Double]], sizes: [[Int]], _ amount: UnitAmount?, _ scope: RankingScope, keepsOne: Bool) {
     chosen = scores.map { _ in [] }
+    isEmpty = scores.allSatisfy(\.isEmpty)
     guard let amount else { return }
     let totals = sizes.map { $0.reduce(0, +) }
     let places = scores.indices.flatMap { layer in scores[layer].indices.map { (layer: layer, run: $0) } }
