@@ -200,7 +200,9 @@ func evaluateMelWeights(_ context: EvaluationContext) throws -> Tensor {
   else { throw context.failure(expected: "counts and frequencies", found: "\(count), \(length), \(rate), \(bounds)") }
   let bins = length / 2 + 1
   try context.checkSize([wide, bins, max(count, 1)])
-  let (low, high) = (2595 * log10(1 + bounds[0] / 700), 2595 * log10(1 + bounds[1] / 700))
+  // The mel scale has decimal logarithms.
+  let scale = 2595 / logarithm(10)
+  let (low, high) = (scale * logarithm(1 + bounds[0] / 700), scale * logarithm(1 + bounds[1] / 700))
   let step = (high - low) / Double(count + 2)
   let places = (0..<count + 2).map { index in
     let frequency = 700 * (raised(10, to: (Double(index) * step + low) / 2595) - 1)

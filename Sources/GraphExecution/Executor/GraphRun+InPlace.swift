@@ -44,6 +44,6 @@ extension GraphRun {
 extension Tensor {
   /// Whether every axis is that of some extents, or 1.
   fileprivate func broadcasts(to target: [Int]) -> Bool {
-    rank <= target.count && zip(extents.reversed(), target.reversed()).allSatisfy { $0 == 1 || $0 == $1 }
+    rank <= target.count && Swift.zip(extents.reversed(), target.reversed()).allSatisfy { $0 == 1 || $0 == $1 }
   }
 }
