@@ -107,6 +107,54 @@ static void products(void) {
   }
 }
 
+static void narrow_products(void) {
+  static uint16_t narrow[1 << 16];
+  char name[60];
+  for (int type = POLLARD_F16; type <= POLLARD_BF16; type++)
+    for (size_t rows = 1; rows < 40; rows = rows * 3 + 1) {
+      size_t depth = 530, columns = 75, panels = (columns + POLLARD_PANEL - 1) / POLLARD_PANEL;
+      snprintf(name, sizeof name, "narrow product %d, %zu", type, rows);
+      start(name);
+      fill(a, rows * depth);
+      fill(b, depth * columns);
+      pollard_pack_panels(packed, POLLARD_F32, b, (ptrdiff_t)columns, 0, depth, columns, 0, panels);
+      pollard_convert_from_f32(type, packed, narrow, panels * POLLARD_PANEL * depth);
+      pollard_gemm g = {.a = a, .a_row_stride = (ptrdiff_t)depth, .packed = narrow, .c = c,
+        .c_row_stride = (ptrdiff_t)columns, .columns = columns, .depth = depth, .packed_type = type};
+      pollard_gemm_f32(&g, 0, rows, 0, panels);
+      add_floats(c, rows * columns);
+      finish();
+    }
+}
+
+static void convolutions(void) {
+  static uint16_t narrow[1 << 16];
+  char name[60];
+  for (size_t window = 1; window < 5; window += 2)
+    for (size_t stride = 1; stride < 3; stride++)
+      for (int form = 0; form < 3; form++) {
+        size_t channels = 19, filters = 45, rows = 13, columns = 17, depth = channels * window * window;
+        size_t out_rows = (rows + 2 - window) / stride + 1, out_columns = (columns + 2 - window) / stride + 1;
+        snprintf(name, sizeof name, "convolution %zu %zu %d", window, stride, form);
+        start(name);
+        fill(a, channels * rows * columns);
+        fill(b, filters * depth);
+        size_t panels = (filters + POLLARD_PANEL - 1) / POLLARD_PANEL;
+        pollard_pack_panels(packed, POLLARD_F32, b, (ptrdiff_t)depth, 1, depth, filters, 0, panels);
+        pollard_convert_from_f32(POLLARD_BF16, packed, narrow, panels * POLLARD_PANEL * depth);
+        fill(scratch, filters + filters * out_rows * out_columns);
+        pollard_convolution t = {.input = a, .rows = rows, .columns = columns, .output_rows = out_rows,
+          .output_columns = out_columns, .window_rows = window, .window_columns = window, .row_stride = stride,
+          .column_stride = stride, .row_dilation = 1, .column_dilation = 1, .rows_before = 1, .columns_before = 1,
+          .depth = depth, .weights = form == 0 ? b : NULL, .packed = form == 0 ? NULL : form == 1 ? (void *)packed : narrow,
+          .weight_type = form == 2 ? POLLARD_BF16 : POLLARD_F32, .bias = scratch, .added = scratch + filters, .output = c,
+          .activation = POLLARD_RELU};
+        pollard_convolution_f32(&t, 0, out_rows * out_columns, 0, filters);
+        add_floats(c, filters * out_rows * out_columns);
+        finish();
+      }
+}
+
 static void rows_and_heads(void) {
   static const size_t widths[] = {1, 15, 16, 17, 48, 129, 768};
   char name[40];
@@ -193,6 +241,8 @@ int main(void) {
     printf("== %s\n", names[isa]);
     elementwise();
     products();
+    narrow_products();
+    convolutions();
     rows_and_heads();
     storage();
   }
