@@ -31,8 +31,8 @@ import Testing
       .map {
         AblatedModel(path: golden + "/onnx/\($0)/masked.onnx", inputs: golden + "/onnx/\($0)/inputs-2x9.safetensors")
       }
-      + ["llama-gqa", "gpt2-merged17-sdpa"].map {
-        AblatedModel(path: golden + "/onnx/\($0)/masked.onnx", inputs: golden + "/onnx/\($0)/inputs-2x9x0.safetensors")
+      + [("llama-gqa", "2x9x0"), ("gpt2-merged17-sdpa", "2x6x0"), ("gpt2-merged17-sdpa", "2x3x4")].map {
+        AblatedModel(path: golden + "/onnx/\($0)/masked.onnx", inputs: golden + "/onnx/\($0)/inputs-\($1).safetensors")
       }
       + ["f16", "q8_0"].map { AblatedModel(path: golden + "/gguf/tiny-\($0).gguf") }
 
