@@ -23,7 +23,7 @@ let package = Package(
     .target(name: "GraphExecution", dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"]),
     .target(
       name: "ModelArchitectures",
-      dependencies: ["PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph"]),
+      dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "CheckpointFormats", "ModelGraph"]),
     .target(
       name: "GraphCompaction",
       dependencies: ["PollardBase", "TensorStorage", "CTensorKernels", "ModelGraph"]),
@@ -55,7 +55,7 @@ let package = Package(
     .testTarget(
       name: "GraphExecutionTests",
       dependencies: ["GraphExecution", "PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"],
-      exclude: ["make-reference-values"]),
+      exclude: ["make-reference-values", "ReferenceCases.json"]),
     .testTarget(name: "ModelArchitecturesTests", dependencies: ["ModelArchitectures", "GraphExecution"]),
     .testTarget(
       name: "GraphCompactionTests", dependencies: ["GraphCompaction", "GraphExecution", "ModelVerification"]),
@@ -66,7 +66,7 @@ let package = Package(
       dependencies: [
         "PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph", "GraphExecution", "ModelArchitectures",
       ],
-      exclude: ["Cases"]),
+      exclude: ["Cases", "ControlCases"]),
     .testTarget(name: "CommandLineTests", dependencies: ["PollardCLI", "PollardBase"]),
   ],
   swiftLanguageModes: [.v6]

@@ -29,11 +29,14 @@ public struct ConversionProof: Sendable {
   /// - Throws: what reading either side throws.
   /// - Complexity: O(bytes of both), in memory bounded by a few chunks.
   public init(
-    expected: [(role: String, weight: Weight)], found: [(role: String, weight: Weight)], pool: ThreadPool
+    expected: [(role: String, weight: Weight)], found: [(role: String, weight: Weight)], pool: ThreadPool,
+    progress: VerificationProgress.Handler? = nil
   ) throws(FormatError) {
+    var share = ShareDone(found.map(\.weight))
     let originals = Dictionary(expected.map { ($0.role, $0.weight) }, uniquingKeysWith: { first, _ in first })
     tensors = found.count
     for (role, weight) in found {
+      progress?(VerificationProgress(stage: .tensors, share: share.next()))
       let isExact =
         try originals[role].map { (original) throws(FormatError) in
           try Self.isRounded(original, as: weight, pool)

@@ -4,97 +4,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-/// A value to compare between two graphs while both run.
-public struct ComparedValue: Sendable {
-  /// What is compared.
-  public enum Kind: String, Sendable {
-    /// The outputs of a layer's attention heads, before they are projected.
-    case heads
-    /// A layer's feed-forward neurons.
-    case neurons
-    /// The hidden state after a layer.
-    case state
-    /// An output of the model.
-    case output
-  }
-
-  /// The name in reports, such as `hidden_states.3` or `logits`.
-  public var name: String
-  /// What it is.
-  public var kind: Kind
-  /// The layer it belongs to.
-  public var layer: Int?
-  /// The value in the reference.
-  public var reference: ValueID
-  /// The value in the other graph.
-  public var other: ValueID
-  /// The axis of the reference that lost positions; nil for the last.
-  public var axis: Int?
-  /// The positions along that axis that the other has; nil for all.
-  public var positions: [Int]?
-  /// The positions along the other's axis that are compared with these; nil for all in order.
-  public var otherPositions: [Int]?
-  /// The original number of the unit at each of those positions.
-  public var units: [Int]?
-
-  /// Creates a value to compare.
-  public init(
-    name: String, kind: Kind, layer: Int?, reference: ValueID, other: ValueID, axis: Int? = nil,
-    positions: [Int]? = nil, otherPositions: [Int]? = nil, units: [Int]? = nil
-  ) {
-    self.name = name
-    self.kind = kind
-    self.layer = layer
-    self.reference = reference
-    self.other = other
-    self.axis = axis
-    self.positions = positions
-    self.otherPositions = otherPositions
-    self.units = units
-  }
-}
-
-extension ComparedValue {
-  /// The part of the reference's value that is compared: along an inner axis cut at once, along the last when its rows are chosen.
-  fileprivate func select(from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
-    select(positions, from: tensor)
-  }
-
-  /// The part of the other's value that is compared.
-  fileprivate func selectOther(from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
-    select(otherPositions, from: tensor)
-  }
-
-  private func select(_ positions: [Int]?, from tensor: Tensor) -> (tensor: Tensor, positions: [Int]?) {
-    guard let axis, let positions, axis < tensor.rank - 1 else { return (tensor, positions) }
-    return (tensor.selecting(positions, axis: axis), nil)
-  }
-}
-
-/// How far one value of two runs agrees.
-public struct ValueAgreement: Sendable {
-  /// What was compared.
-  public var value: ComparedValue
-  /// Whether the value has no elements in either model, as a cache that a branch leaves out.
-  public var isEmpty = false
-  /// Elements that were compared, those at positions the attention mask admits.
-  public var compared = 0
-  /// Elements that differ; NaN matches NaN and zeros of either sign match.
-  public var differing = 0
-  /// The largest absolute difference.
-  public var maximumAbsolute = 0.0
-  /// The largest difference in representable numbers.
-  public var maximumULP: UInt64 = 0
-  /// The largest magnitude in the reference.
-  public var maximumReference = 0.0
-  /// Zeros whose signs differ.
-  public var signDifferences = 0
-  /// The cosine of both, 1 when either is zero.
-  public var cosine = 1.0
-  /// Where the first difference sits, as a phrase: `layer 3, head 5`.
-  public var firstDifference: String?
-}
-
 /// The second of two compared models does not run, where the first did.
 public struct ComparedModelFailure: Error, CustomStringConvertible {
   /// What went wrong.
@@ -110,142 +19,87 @@ public struct RunComparison: Sendable {
   public private(set) var values: [ValueAgreement] = []
   /// The share of positions where the largest logit is the same, when there are logits.
   public private(set) var topAgreement: Double?
+  /// How far the reference's outputs are from those of the unmasked model, as a share of the largest; nil when that did not run.
+  public private(set) var distanceFromUnmasked: Double?
+  /// The operator at which the models part, when that was looked for and found.
+  public var divergence: Divergence?
+  /// The arithmetic of both runs.
+  public let precision: ComputingPrecision
 
-  /// Runs both graphs and compares.
+  /// Runs both graphs side by side and compares.
   ///
-  /// Where a value has the batch and sequence axes of the attention mask, only positions that the mask admits are compared.
+  /// The models take turns, so that a value is compared when it appears and let go: what is in memory at a time is what lies between two
+  /// layers of each, and a strip of a matrix for each thread. Where a value has the batch and sequence axes of the attention mask, only
+  /// positions that the mask admits are compared.
   ///
-  /// - Parameter otherInputs: the inputs of the other graph, where they are not the same.
-  /// - Throws: what running either graph throws.
+  /// - Parameters:
+  ///   - otherInputs: the inputs of the other graph, where they are not the same.
+  ///   - unmasked: a graph with the reference's outputs, to tell how far these are from its own.
+  ///   - precision: the arithmetic of all runs; in double precision, doubles are compared.
+  ///   - progress: is called with the share that is done.
+  /// - Throws: what running the reference throws; `ComparedModelFailure` for the other.
   public init(
     reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor],
-    otherInputs: [String: Tensor]? = nil, pool: ThreadPool
+    otherInputs: [String: Tensor]? = nil, unmasked: Graph? = nil, precision: ComputingPrecision = .declared,
+    pool: ThreadPool, progress: VerificationProgress.Handler? = nil
   ) throws {
-    let valid = inputs["attention_mask"].map { $0.integers().map { $0 != 0 } }
-    var kept: [Int: [Float]] = [:]
-    var empty: Set<Int> = []
-    // Each model runs once, so its weights are packed when they are reached and dropped again.
-    let first = try GraphExecutor(reference, threads: pool, weights: .streamed)
-    let byReference = Dictionary(grouping: compared.indices) { compared[$0].reference }
-    _ = try first.run(inputs: inputs, observing: Set(compared.map(\.reference))) { id, tensor in
-      for index in byReference[id] ?? [] {
-        let chosen = compared[index].select(from: tensor)
-        if tensor.elementCount == 0 { empty.insert(index) }
-        kept[index] = select(chosen.tensor, chosen.positions, rows(of: id, chosen.tensor, in: reference, valid))
+    self.precision = precision
+    var pairs = compared.map { ComparedPair(value: $0, reference: 0, other: 1) }
+    if let unmasked {
+      for (id, output) in zip(unmasked.outputs, reference.outputs) {
+        let value = ComparedValue(
+          name: unmasked[id].name, kind: .output, layer: nil, reference: id, other: output)
+        pairs.append(ComparedPair(value: value, reference: 2, other: 0))
       }
     }
-    let second = try Self.runnable(other, pool)
-    let byOther = Dictionary(grouping: compared.indices) { compared[$0].other }
+    var walk = try SideBySide(
+      [(reference, inputs), (other, otherInputs ?? inputs)] + (unmasked.map { [($0, inputs)] } ?? []),
+      precision: precision,
+      pool: pool
+    ) { side in Set(pairs.flatMap { $0.values(of: side) }) }
+    let parts = PartSelection(validity: inputs["attention_mask"].map { $0.integers().map { $0 != 0 } })
+    var byValue: [SideValue: [Int]] = [:]
+    for (index, pair) in pairs.enumerated() {
+      byValue[SideValue(side: pair.reference, value: pair.value.reference), default: []].append(index)
+      byValue[SideValue(side: pair.other, value: pair.value.other), default: []].append(index)
+    }
+    var waiting: [Int: ComparedPart] = [:]
     var agreements: [Int: ValueAgreement] = [:]
+    var lastLayer: Int?
+    let graphs = [reference, other] + (unmasked.map { [$0] } ?? [])
     var top: Double?
-    do {
-      _ = try second.run(inputs: otherInputs ?? inputs, observing: Set(compared.map(\.other))) { id, tensor in
-        for index in byOther[id] ?? [] {
-          let chosen = compared[index].selectOther(from: tensor)
-          let rows = rows(of: id, chosen.tensor, in: other, valid)
-          let found = select(chosen.tensor, chosen.positions, rows)
-          let width = chosen.positions?.count ?? rows.width
-          var agreement = agree(compared[index], kept[index] ?? [], found, width: width)
-          if compared[index].kind == .output, compared[index].name == "logits" {
-            top = topShare(kept[index] ?? [], found, width: rows.width)
-          }
-          agreement.isEmpty = empty.contains(index) && tensor.elementCount == 0
-          agreements[index] = agreement
-          kept[index] = nil
+    func observe(_ side: Int, _ id: ValueID, _ tensor: Tensor) {
+      for index in byValue[SideValue(side: side, value: id)] ?? [] {
+        let pair = pairs[index]
+        let isReference = side == pair.reference
+        let part = parts.part(
+          of: tensor.comparable, id, in: graphs[side], pair.value, side: side, isReference: isReference)
+        guard let known = waiting.removeValue(forKey: index) else {
+          waiting[index] = part
+          continue
+        }
+        let (a, b) = isReference ? (part, known) : (known, part)
+        agreements[index] = ValueAgreement(pair.value, a, b, pool)
+        lastLayer = pair.value.layer ?? lastLayer
+        if index < compared.count, pair.value.kind == .output, pair.value.name == "logits" {
+          top = ComparedPart.topShare(a, b, pool)
         }
       }
-    } catch let error as GraphError {
-      throw ComparedModelFailure(error: error)
     }
-    values = compared.indices.compactMap { agreements[$0] }
+    while try walk.advance(observe) {
+      progress?(VerificationProgress(stage: .run, share: walk.progress, layer: lastLayer))
+    }
+    // What the other shows and the reference never does is a difference; what only the reference shows, as in a branch, is none.
+    for (index, part) in waiting where part.side == pairs[index].other {
+      agreements[index] = ValueAgreement(pairs[index].value, ComparedPart(side: pairs[index].reference), part, pool)
+    }
     topAgreement = top
-  }
-
-  private static func runnable(_ graph: Graph, _ pool: ThreadPool) throws -> GraphExecutor {
-    do { return try GraphExecutor(graph, threads: pool, weights: .streamed) } catch let error as GraphError {
-      throw ComparedModelFailure(error: error)
+    values = compared.indices.compactMap { agreements[$0] }
+    if unmasked != nil {
+      let changes = pairs.indices.dropFirst(compared.count).compactMap { agreements[$0] }
+      distanceFromUnmasked = changes.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }
+        .max()
     }
-  }
-
-  /// How a value is cut into rows, and which of them are compared.
-  private struct Rows {
-    /// The elements of a row: those of the last axis, or one where batch and sequence are all the axes there are.
-    var width: Int
-    /// The rows that are compared; nil for all.
-    var chosen: [Int]?
-  }
-
-  private func rows(of id: ValueID, _ tensor: Tensor, in graph: Graph, _ valid: [Bool]?) -> Rows {
-    let all = Rows(width: max(tensor.extents.last ?? 1, 1), chosen: nil)
-    guard let valid, tensor.rank >= 2, let shape = graph[id].type?.shape, shape.count == tensor.rank,
-      let mask = graph.value(named: "attention_mask").flatMap({ graph[$0].type?.shape }), mask.count == 2,
-      shape[0] == mask[0], shape[1] == mask[1],
-      tensor.extents[0] * tensor.extents[1] == valid.count
-    else { return all }
-    let width = tensor.rank == 2 ? 1 : all.width
-    let perPosition = tensor.rank == 2 ? 1 : tensor.extents[2...].dropLast().reduce(1, *)
-    let chosen = valid.indices.filter { valid[$0] }.flatMap { position in
-      (0..<perPosition).map { position * perPosition + $0 }
-    }
-    return Rows(width: width, chosen: chosen)
-  }
-
-  private func select(_ tensor: Tensor, _ positions: [Int]?, _ rows: Rows) -> [Float] {
-    let all = tensor.floats()
-    if positions == nil, rows.chosen == nil { return all }
-    var result: [Float] = []
-    for row in rows.chosen ?? Array(0..<all.count / rows.width) {
-      if let positions {
-        for position in positions { result.append(all[row * rows.width + position]) }
-      } else {
-        result += all[row * rows.width..<(row + 1) * rows.width]
-      }
-    }
-    return result
-  }
-
-  private func agree(_ value: ComparedValue, _ a: [Float], _ b: [Float], width: Int) -> ValueAgreement {
-    var result = ValueAgreement(value: value)
-    guard a.count == b.count else {
-      result.differing = max(a.count, b.count)
-      result.maximumAbsolute = .infinity
-      result.firstDifference = "\(value.name): other extents"
-      return result
-    }
-    let comparison = a.withUnsafeBufferPointer { x in
-      b.withUnsafeBufferPointer { y in BufferComparison(reference: x, other: y) }
-    }
-    result.compared = a.count
-    result.differing = comparison.differing
-    result.maximumAbsolute = comparison.nonfiniteMismatches > 0 ? .infinity : comparison.maximumAbsolute
-    result.maximumULP = comparison.maximumULP
-    result.maximumReference = comparison.maximumReference
-    result.signDifferences = comparison.signDifferences
-    let (both, x, y) = comparison.dotProducts
-    result.cosine = x > 0 && y > 0 ? both / (x * y).squareRoot() : 1
-    if let first = comparison.firstDiffering { result.firstDifference = phrase(value, first, width) }
-    return result
-  }
-
-  /// Where a difference sits, in words.
-  private func phrase(_ value: ComparedValue, _ index: Int, _ width: Int) -> String {
-    let place = index % max(width, 1)
-    let unit = value.units.flatMap { $0.indices.contains(place) ? $0[place] : nil }
-    let layer = value.layer.map { "layer \($0), " } ?? ""
-    switch value.kind {
-    case .heads: return layer + "head \(unit ?? place)"
-    case .neurons: return layer + "neuron \(unit ?? place)"
-    case .state, .output: return "\(value.name), channel \(place) of compared row \(index / max(width, 1))"
-    }
-  }
-
-  private func topShare(_ a: [Float], _ b: [Float], width: Int) -> Double? {
-    guard width > 0, a.count == b.count, a.count >= width else { return nil }
-    let rows = a.count / width
-    func top(_ values: [Float], _ row: Int) -> Int? {
-      (row * width..<(row + 1) * width).max { values[$0] < values[$1] }
-    }
-    return Double((0..<rows).count { top(a, $0) == top(b, $0) }) / Double(rows)
   }
 
   /// Whether anything was compared in each output; a run without a single valid position says nothing.

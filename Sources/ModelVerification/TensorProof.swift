@@ -13,11 +13,14 @@ public struct TensorProof: Sendable, Hashable {
   /// - Throws: what reading either side throws.
   /// - Complexity: O(bytes of both), in memory bounded by a few chunks.
   public init(
-    expected: [(name: String, weight: Weight)], found: [(name: String, weight: Weight)], pool: ThreadPool
+    expected: [(name: String, weight: Weight)], found: [(name: String, weight: Weight)], pool: ThreadPool,
+    progress: VerificationProgress.Handler? = nil
   ) throws(FormatError) {
+    var share = ShareDone(expected.map(\.weight))
     var rest: [String: Weight] = [:]
     for (name, weight) in found { rest[name] = weight }
     for (name, weight) in expected {
+      progress?(VerificationProgress(stage: .tensors, share: share.next()))
       let shown = escapedForTerminal(name)
       guard let other = rest.removeValue(forKey: name) else {
         problems.append("tensor \"\(shown)\" is missing")
@@ -56,5 +59,28 @@ public struct TensorProof: Sendable, Hashable {
       rest /= max(extent, 1)
     }
     return "[" + places.reversed().joined(separator: ", ") + "]"
+  }
+}
+
+/// The share of the bytes of tensors that are done, tensor by tensor.
+struct ShareDone {
+  private let weights: [Weight]
+  private let total: Double
+  private var done = 0.0
+  private var count = 0
+
+  init(_ weights: [Weight]) {
+    self.weights = weights
+    total = max(1, weights.reduce(0) { $0 + Double($1.shape.byteCount(of: $1.type) ?? 0) })
+  }
+
+  /// The share before the next tensor.
+  mutating func next() -> Double {
+    let before = done / total
+    if weights.indices.contains(count) {
+      done += Double(weights[count].shape.byteCount(of: weights[count].type) ?? 0)
+      count += 1
+    }
+    return before
   }
 }

@@ -26,6 +26,9 @@ enum Console {
     if !options.quiet { write(text + "\n", to: 2) }
   }
 
+  /// Writes a part of a line of progress.
+  static func progress(_ text: String) { write(text, to: 2) }
+
   /// Whether a descriptor is a terminal.
   static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 

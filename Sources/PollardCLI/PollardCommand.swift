@@ -1,5 +1,6 @@
 import ArgumentParser
 import Pollard
+import PollardBase
 
 /// The command line: `pollard <verb> …`.
 @main
@@ -24,6 +25,7 @@ struct PollardCommand: ParsableCommand {
     removeOutputsWhenInterrupted()
     do {
       var command = try parseAsRoot()
+      try selectInstructionSetOfEnvironment()
       try command.run()
     } catch let answer as NegativeAnswer {
       _ = answer
@@ -35,6 +37,7 @@ struct PollardCommand: ParsableCommand {
       if Self.exitCode(for: error) == .success || Self.exitCode(for: error) == .validationFailure || error is ExitCode {
         Self.exit(withError: error)
       }
+      Temporaries.waitForTheEnd()
       Console.error("\(error)")
       Self.exit(withError: ExitCode(2))
     }

@@ -18,10 +18,12 @@ struct BackendTests {
     #expect(cases.count == 1765, "the suite of onnx 1.22.0 has 1765 tests")
     var found = BackendTable()
     for test in cases { found.add(test, test.run(on: threads)) }
-    let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Cases").path(
-      percentEncoded: false)
-    for test in OperatorCase.all(in: folder) {
-      for name in Set(try test.operators().map(\.description)) { found.cases[name, default: 0] += 1 }
+    for name in ["Cases", "ControlCases"] {
+      let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: name).path(
+        percentEncoded: false)
+      for test in OperatorCase.all(in: folder) {
+        for name in Set(try test.operators().map(\.description)) { found.cases[name, default: 0] += 1 }
+      }
     }
     if ProcessInfo.processInfo.environment["POLLARD_RECORD"] == "1" {
       try found.text.write(to: Self.table, atomically: true, encoding: .utf8)

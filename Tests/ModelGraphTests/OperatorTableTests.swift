@@ -19,6 +19,8 @@ struct OperatorTableTests {
   @Test("leaves no operator without a word", arguments: OperatorRegistry.all.map(\.name))
   func isComplete(name: OperatorName) {
     let text = OperatorRegistry.find(name).documentation
+    #expect(
+      name.domain != "" || OperatorVersions.first(of: name.name) != nil || OperatorTable.outside.contains(name.name))
     for part in [text.summary, text.shapes, text.axes, text.zeros, text.source] { #expect(!part.isEmpty) }
     #expect(text.summary.hasSuffix("."))
   }
@@ -51,6 +53,7 @@ enum OperatorTable {
   static var text: String {
     var lines = introduction.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     let operators = OperatorRegistry.all
+    lines += overview(operators)
     var start = 0
     while start < operators.count {
       let first = operators[start].documentation
@@ -63,6 +66,35 @@ enum OperatorTable {
     }
     while lines.last == "" { lines.removeLast() }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// Operators that exporters write into ONNX's own domain without ONNX having them.
+  static let outside: Set = ["SimplifiedLayerNormalization"]
+
+  /// One line for each operator: since when it is as it is, what may shrink, and by what its results are tested.
+  private static func overview(_ operators: [any Operator]) -> [String] {
+    let tests = TestCounts()
+    var lines = [
+      "## All of them", "",
+      "Versions are those of the operator set at which an operator changed, from 7 on (before that the one that holds at 7); a node",
+      "of any version in between is read by the last one before it. *Backend*: passing tests of the ONNX backend suite with this operator",
+      "alone; *runtime*: committed models with ONNX Runtime's results; *reference*: committed cases of the onnx package's evaluator.",
+      "", "| operator | versions | axes | backend | runtime | reference |", "|---|---|---|---:|---:|---:|",
+    ]
+    for item in operators.sorted(by: { ($0.name.domain, $0.name.name) < ($1.name.domain, $1.name.name) }) {
+      let all = item.name.domain.isEmpty ? OperatorVersions.table[item.name.name] ?? [] : []
+      let early = all.last { $0 <= 7 }.map { [$0] } ?? []
+      let versions = (early + all.filter { $0 > 7 }).map(String.init).joined(separator: ", ")
+      let counts = [tests.backend, tests.runtime, tests.reference].map { $0["\(item.name)"].map(String.init) ?? "" }
+      let cells = ["\(item.name)", versions, axes(item.documentation.axes)] + counts
+      lines.append("| " + cells.map(cell).joined(separator: " | ") + " |")
+    }
+    return lines + [""]
+  }
+
+  /// The first sentence of an axis rule.
+  private static func axes(_ text: String) -> String {
+    text.range(of: ". ").map { String(text[..<$0.lowerBound]) + "." } ?? text
   }
 
   private static func table(_ operators: [any Operator]) -> [String] {
@@ -90,4 +122,31 @@ enum OperatorTable {
   }
 
   private static func cell(_ text: String) -> String { text.replacingOccurrences(of: "|", with: "\\|") }
+}
+
+/// How many tests an operator has, read from the lists that other tests write and read.
+private struct TestCounts {
+  var backend: [String: Int] = [:]
+  var runtime: [String: Int] = [:]
+  var reference: [String: Int] = [:]
+
+  init() {
+    let root = OperatorTable.file.deletingLastPathComponent().deletingLastPathComponent()
+    let list = root.appendingPathComponent("formats/onnx-backend-tests.md")
+    let text = (try? String(contentsOf: list, encoding: .utf8)) ?? ""
+    var isRuntime = false
+    for line in text.split(separator: "\n") {
+      if line.hasPrefix("## ") { isRuntime = line.contains("ONNX Runtime") }
+      let parts = line.split(separator: "`")
+      guard line.hasPrefix("- `"), parts.count == 3, let count = Int(parts[2].dropFirst(2)) else { continue }
+      if isRuntime { runtime[String(parts[1])] = count } else { backend[String(parts[1])] = count }
+    }
+    struct Cases: Decodable {
+      struct Case: Decodable { var op: String }
+      var cases: [Case]
+    }
+    let file = root.appendingPathComponent("Tests/GraphExecutionTests/ReferenceCases.json")
+    let cases = (try? Data(contentsOf: file)).flatMap { try? JSONDecoder().decode(Cases.self, from: $0) }?.cases ?? []
+    for item in cases { reference[item.op, default: 0] += 1 }
+  }
 }

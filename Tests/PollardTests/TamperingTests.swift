@@ -56,6 +56,37 @@ import Testing
     }
 
     @Test(
+      "the operator that reads a changed weight is named, whatever comes before and after it",
+      arguments: [
+        ("llama-grouped", "model.layers.0.self_attn.q_proj.weight", "MatMul"),
+        ("llama-grouped", "model.layers.1.self_attn.k_proj.weight", "MatMul"),
+        ("llama-grouped", "model.layers.1.self_attn.o_proj.weight", "MatMul"),
+        ("llama-grouped", "model.layers.1.mlp.gate_proj.weight", "MatMul"),
+        ("llama-grouped", "model.layers.0.mlp.up_proj.weight", "MatMul"),
+        ("llama-grouped", "model.layers.1.mlp.down_proj.weight", "MatMul"),
+        ("bert-plain", "encoder.layer.1.intermediate.dense.bias", "Add"),
+        ("bert-plain", "encoder.layer.2.attention.self.value.weight", "MatMul"),
+        ("gpt2-lm", "transformer.h.1.mlp.c_proj.weight", "MatMul"),
+      ])
+    func divergence(_ name: String, _ tensor: String, _ op: String) throws {
+      let folder = try TemporaryFolder()
+      let (scenario, output) = try compacted(name, .masks, in: folder)
+      // The highest byte of the first element: its exponent.
+      let stored = try #require(try Tensors.stored(output)[tensor])
+      let size = stored.bytes.count / stored.shape.reduce(1, *)
+      try Tensors.flipBit(6, ofByte: size - 1, of: tensor, in: output)
+      var stages: Set<VerificationProgress.Stage> = []
+      let verification = try verify(
+        original: scenario.original, compacted: output, masks: scenario.masks.map(MaskSource.file), pool: pool,
+        progress: { stages.insert($0.stage) })
+      let found = try #require(verification.report.run?.comparison.divergence)
+      #expect(found.weights == [tensor] && found.op == op, "\(found)")
+      #expect(found.reference != found.other && found.differing > 0)
+      #expect(verification.text.contains(found.node))
+      #expect(stages == [.tensors, .run, .search])
+    }
+
+    @Test(
       "another number in the configuration",
       arguments: [
         ("bert-plain", "layer_norm_eps", 1e-5 as JSONValue), ("bert-plain", "hidden_act", "relu"),

@@ -35,7 +35,7 @@ extension CompactionPlan {
   }
 
   /// What is kept of each dimension, and what happens to the weights that read what stays.
-  private func cuts(
+  func cuts(
     in map: DimensionMap, _ fill: FillSilencing
   ) throws(CompactionError) -> (keep: KeepTable, changes: [NodeSlot: [WeightChange]]) {
     guard map.layers.count == layers.count else {

@@ -144,6 +144,5 @@ private func castText(
     x.type == .f32
     ? x.floats().map { "\($0)" }
     : x.type == .f64 ? x.doubles().map { "\($0)" } : x.integers().map { "\($0)" }
-  // A whole number has no decimal point in the texts that other programs write.
   return Tensor(strings: texts.map { Array($0.utf8) }, extents: x.extents)
 }

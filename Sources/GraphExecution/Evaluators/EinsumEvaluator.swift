@@ -7,7 +7,16 @@ import TensorStorage
 /// A label that only one operand has and the result lacks is summed first. Every sum runs in ascending order of the position in one
 /// accumulator, labels in the order in which the equation first names them.
 func evaluateEinsum(_ context: EvaluationContext) throws -> Tensor {
-  let tensors = try context.operands.indices.map { try context.tensor($0) }
+  var tensors = try context.operands.indices.map { try context.tensor($0) }
+  // Sums of narrow integers wrap around at the end as they would on the way.
+  if let type = tensors.first?.type, type.bitCount < 32, type.integerElement != nil {
+    tensors = try tensors.map { try converted($0, to: .i64, context) }
+    return try converted(einsum(tensors, context), to: type, context)
+  }
+  return try einsum(tensors, context)
+}
+
+private func einsum(_ tensors: [Tensor], _ context: EvaluationContext) throws -> Tensor {
   let text = context.node.string("equation") ?? ""
   guard !tensors.isEmpty, let equation = EinsumEquation(text, ranks: tensors.map(\.rank)) else {
     throw context.failure(

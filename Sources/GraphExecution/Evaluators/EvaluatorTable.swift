@@ -11,7 +11,8 @@ package enum EvaluatorTable {
     for part in [
       elementwise, generators, reductions, softmaxes, selections, layouts, products, normalizations, rotations,
       attentions, fused, conditionals, quantizations, convolutions, channelNormalizations, losses, repetitions,
-      sequences, optionals, windows, grids, recurrences, flexibleAttentions,
+      sequences, optionals, windows, grids, recurrences, flexibleAttentions, recurrentNetworks, regions, spectra, texts,
+      optimizers, features, quantizedFunctions,
     ] {
       table.merge(part) { first, _ in first }
     }

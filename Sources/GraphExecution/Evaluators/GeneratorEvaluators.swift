@@ -65,7 +65,7 @@ func evaluateConstantOfShape(_ context: EvaluationContext) throws -> Tensor {
 func evaluateConstant(_ context: EvaluationContext) throws -> Tensor {
   let node = context.node
   let real = context.memory.floatType
-  if case .tensor(let weight)? = node.attributes["value"] { return try Tensor(reading: weight, memory: context.memory) }
+  if let value = try context.tensorAttribute("value") { return value }
   if case .integer(let value)? = node.attributes["value_int"] { return Tensor(integers: [Int64(value)], extents: []) }
   if let values = node.integers("value_ints") {
     return Tensor(integers: values.map { Int64($0) }, extents: [values.count])
@@ -154,8 +154,7 @@ func evaluateTrilu(_ context: EvaluationContext) throws -> Tensor {
 /// The positions of elements other than zero: one row for each axis.
 func evaluateNonZero(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
-  guard x.type != .string else { throw context.failure(.typeMismatch, expected: "numbers", found: "\(x.type)") }
-  let values = x.doubles()
+  let values = x.type == .string ? x.strings().map { $0.isEmpty ? 0 : 1 } : x.doubles()
   let strides = rowMajorStrides(x.extents)
   let found = values.indices.filter { values[$0] != 0 }
   let positions = x.extents.indices.flatMap { axis in

@@ -30,13 +30,14 @@ func evaluateDynamicQuantizeLinear(_ context: EvaluationContext) throws -> [Tens
   let values = x.floats()
   let least = min(0, values.min() ?? 0)
   let largest = max(0, values.max() ?? 0)
-  let scale = (largest - least) / 255
-  let zero = scale == 0 ? 0 : held((-least / scale).rounded(.toNearestOrEven), UInt8.self)
+  let range = (largest - least) / 255
+  // Zeros alone have the scale 1, as in ONNX Runtime.
+  let scale = range == 0 ? 1 : range
+  let zero = held((-least / scale).rounded(.toNearestOrEven), UInt8.self)
   let scales = Tensor(floats: [scale], extents: [])
   let zeros = Tensor(elements: [zero], extents: [], as: .u8)
-  let divisor = scale == 0 ? Tensor(floats: [1], extents: []) : scales
   return [
-    try quantized(x, scale: divisor, zero: zeros, to: .u8, context),
+    try quantized(x, scale: scales, zero: zeros, to: .u8, context),
     try converted(scales, to: context.memory.floatType, context), zeros,
   ]
 }

@@ -2,7 +2,8 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-/// The index of the largest or smallest element along an axis; among equals the first, or the last where that is asked for.
+/// The index of the largest or smallest element along an axis; among equals the first, or the last where that is asked for. The first NaN
+/// is larger and smaller than all numbers.
 func evaluateArgument(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
   let axis = try context.axis(context.node.integer("axis", default: 0), rank: x.rank)
@@ -12,14 +13,21 @@ func evaluateArgument(_ context: EvaluationContext) throws -> Tensor {
   let last = context.node.integer("select_last_index", default: 0) != 0
   let largest = context.node.op.name == "ArgMax"
   let ranked = try rank(x, axis, context)
+  let numbers = x.type.isFloatingPoint ? ranked.dense.doubles() : []
   var indices: [Int64] = []
   indices.reserveCapacity(ranked.rows)
   for row in 0..<ranked.rows {
+    let start = row * ranked.columns
     var best = 0
-    for column in 1..<max(ranked.columns, 1) {
-      let (candidate, current) = (row * ranked.columns + column, row * ranked.columns + best)
-      let isBetter = largest ? ranked.isLess(current, candidate) : ranked.isLess(candidate, current)
-      if isBetter || last && !ranked.isLess(current, candidate) && !ranked.isLess(candidate, current) { best = column }
+    if let place = numbers.dropFirst(start).prefix(ranked.columns).firstIndex(where: \.isNaN) {
+      best = place - start
+    } else {
+      for column in 1..<max(ranked.columns, 1) {
+        let (candidate, current) = (start + column, start + best)
+        let isBetter = largest ? ranked.isLess(current, candidate) : ranked.isLess(candidate, current)
+        let isEqual = !ranked.isLess(current, candidate) && !ranked.isLess(candidate, current)
+        if isBetter || last && isEqual { best = column }
+      }
     }
     indices.append(Int64(best))
   }

@@ -46,7 +46,7 @@ private struct Resizing {
     let isOld = node.op.name == "Upsample" || node.version < 11
     mode = node.string("mode") ?? "nearest"
     transformation = node.string("coordinate_transformation_mode") ?? (isOld ? "asymmetric" : "half_pixel")
-    rounding = node.string("nearest_mode") ?? (isOld ? "floor" : "round_prefer_floor")
+    rounding = node.string("nearest_mode") ?? (isOld ? "old" : "round_prefer_floor")
     antialias = node.integer("antialias", default: 0) != 0
     excludeOutside = node.integer("exclude_outside", default: 0) != 0
     cubic = Double(node.float("cubic_coeff_a") ?? -0.75)
@@ -145,6 +145,8 @@ private struct Resizing {
       let rounded =
         switch rounding {
         case "floor": place.rounded(.down)
+        // Before version 11 nothing is said; ONNX Runtime takes the next element where the axis shrinks.
+        case "old": place.rounded(scales[axis] < 1 ? .up : .down)
         case "ceil": place.rounded(.up)
         case "round_prefer_ceil": (place + 0.5).rounded(.down)
         default: (place - 0.5).rounded(.up)

@@ -54,7 +54,8 @@ func moments(
     roots.append(1 / (variance + Double(epsilon)).squareRoot())
   }
   return try (isCentred ? [means, roots] : [roots]).map {
-    try converted(Tensor(doubles: $0, extents: extents), to: x.type, context)
+    // They are in single precision whatever the operand is (stash_type 1).
+    try converted(Tensor(doubles: $0, extents: extents), to: context.memory.floatType, context)
   }
 }
 

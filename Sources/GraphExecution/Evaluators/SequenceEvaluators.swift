@@ -10,7 +10,7 @@ extension EvaluatorTable {
   static let sequences: [OperatorName: Evaluator] = [
     OperatorName("SequenceEmpty"): { _ in [Tensor(sequence: [])] },
     OperatorName("SequenceConstruct"): { context in
-      [Tensor(sequence: try context.operands.indices.map { try context.tensor($0) })]
+      [try context.kept(context.operands.indices.map { try context.tensor($0) })]
     },
     OperatorName("SequenceAt"): { context in
       let elements = try context.sequence(0)
@@ -24,7 +24,7 @@ extension EvaluatorTable {
       // The place behind the last element is a place too.
       let place = context.has(2) ? try context.position(2, in: elements.count, end: elements.count) : elements.count
       elements.insert(try context.tensor(1), at: place)
-      return [Tensor(sequence: elements)]
+      return [try context.kept(elements)]
     },
     OperatorName("SequenceErase"): { context in
       var elements = try context.sequence(0)
@@ -61,6 +61,13 @@ extension EvaluatorTable {
 private let largestSequence = 1 << 20
 
 extension EvaluationContext {
+  /// A sequence of tensors that are each in memory of their own.
+  fileprivate func kept(_ elements: [Tensor]) throws -> Tensor {
+    var budget = KeptTensorBudget()
+    for element in elements { try budget.take(element) }
+    return Tensor(sequence: elements)
+  }
+
   /// A position in a sequence; negative ones count from the end.
   fileprivate func position(_ slot: Int, in count: Int, end: Int? = nil) throws -> Int {
     let wanted = try integer(slot)
@@ -142,12 +149,14 @@ func evaluateSequenceMap(_ context: EvaluationContext) throws -> [Tensor] {
   }
   let call = try planned.call(context)
   var results = Array(repeating: [Tensor](), count: planned.body.graph.outputs.count)
+  var budget = KeptTensorBudget()
   for index in elements.indices {
     let found = try call.run([elements[index]] + others.map { $0.sequence?[index] ?? $0 })
     for (place, result) in found.enumerated() {
       if let compound = result.compound {
         throw context.failure(.typeMismatch, expected: "tensors as results of the body", found: compound.phrase)
       }
+      try budget.take(result)
       results[place].append(result)
     }
   }

@@ -7,9 +7,13 @@ struct PlannedBody: Sendable {
   /// The body.
   let body: NodeBody
   private let plan: ExecutionPlan
+  /// Where matrices are kept from one run to the next when the graph around does not keep any; nil when they take too much for that.
+  private let matrices: PackedMatrices?
 
   /// The most bodies one inside the other.
   static let largestDepth = 64
+  /// The most bytes of packed matrices that a body keeps in a run whose weights are streamed.
+  private static let keptByteCount = 64 << 20
 
   private init(_ body: NodeBody, _ memory: Memory, depth: Int) throws {
     guard depth < Self.largestDepth else {
@@ -18,6 +22,8 @@ struct PlannedBody: Sendable {
     }
     self.body = body
     plan = try ExecutionPlan(body.graph, memory: memory, depth: depth + 1)
+    let byteCount = plan.packedWeights.reduce(0) { $0 &+ PackedMatrices.byteCount(of: $1) }
+    matrices = byteCount <= Self.keptByteCount ? PackedMatrices(resident: true) : nil
   }
 
   /// An evaluator that sees the planned bodies of its node; the evaluator itself when the node has none.
@@ -51,7 +57,8 @@ struct PlannedBody: Sendable {
       }
       var inputs: [String: Tensor] = [:]
       for (id, value) in zip(graph.inputs, parameters + captured) { inputs[graph[id].name] = value }
-      var run = GraphRun(plan: planned.plan, memory: context.memory, matrices: context.matrices, wanted: [])
+      let matrices = context.matrices.resident ? context.matrices : planned.matrices ?? context.matrices
+      var run = GraphRun(plan: planned.plan, memory: context.memory, matrices: matrices, wanted: [])
       let results = try run.evaluate(inputs, { _, _ in }, timing: nil)
       return try graph.outputs.map { id in
         guard let value = results[graph[id].name] else {

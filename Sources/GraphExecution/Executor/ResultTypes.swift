@@ -8,7 +8,7 @@ enum ResultTypes {
   private enum Source {
     /// From the operand of this slot, when it is held in the same memory type.
     case operand(Int)
-    /// As `operand`, for the first result; the others are as they are in memory.
+    /// As `operand`, for the first and the fourth result; the others, moments of rows, are as they are in memory.
     case firstOfOperand(Int)
     /// The evaluator has said it.
     case evaluator
@@ -25,7 +25,7 @@ enum ResultTypes {
     OperatorName("Bernoulli"): .evaluator, OperatorName("Identity"): .evaluator,
     OperatorName("LinearAttention"): .evaluator,
     OperatorName("FlexAttention", domain: "ai.onnx.preview"): .evaluator,
-    OperatorName("Where"): .operand(1), OperatorName("OneHot"): .operand(2),
+    OperatorName("MelWeightMatrix"): .evaluator, OperatorName("Where"): .operand(1), OperatorName("OneHot"): .operand(2),
     OperatorName("LayerNormalization"): .firstOfOperand(0),
     OperatorName("SkipLayerNormalization", domain: "com.microsoft"): .firstOfOperand(0),
     OperatorName("SkipSimplifiedLayerNormalization", domain: "com.microsoft"): .firstOfOperand(0),
@@ -38,11 +38,12 @@ enum ResultTypes {
   static func rounded(_ results: [Tensor], of context: EvaluationContext) throws -> [Tensor] {
     // What nodes of a body give has been rounded there.
     if !context.bodies.isEmpty { return results }
-    let (slot, count): (Int, Int)
+    let slot: Int
+    var exact: ClosedRange<Int>?
     switch exceptions[context.node.op] ?? .operand(0) {
     case .evaluator: return results
-    case .operand(let operand): (slot, count) = (operand, results.count)
-    case .firstOfOperand(let operand): (slot, count) = (operand, 1)
+    case .operand(let operand): slot = operand
+    case .firstOfOperand(let operand): (slot, exact) = (operand, 1...2)
     }
     guard slot < context.operands.count, let operand = context.operands[slot] else { return results }
     let declared: ElementType
@@ -52,7 +53,7 @@ enum ResultTypes {
     }
     guard let held = declared.computed(in: context.memory.precision), held != declared else { return results }
     return try results.enumerated().map { index, result in
-      guard index < count, result.type == held, result.declaredType == held else { return result }
+      guard exact?.contains(index) != true, result.type == held, result.declaredType == held else { return result }
       return try result.rounded(to: declared, context.memory)
     }
   }

@@ -72,7 +72,6 @@ private func multiplyStrips(
   let strips = WeightStrips(weight, rows: a.rows, threads: pool.threadCount)
   let single = ThreadPool(threadCount: 1)
   let failure = FirstFailure()
-  nonisolated(unsafe) let a = a
   pool.forEach(strips.count) { index in
     failure.catching {
       try strips.withStrip(index) { target.fill($0, a, $1, single) }

@@ -42,4 +42,22 @@ extension Tensor {
 
   /// Whether the value is neither a sequence nor absent.
   public var isTensor: Bool { compound == nil }
+
+  /// The value as one tensor, to compare values by: a tensor is itself; a sequence is its count, then extents and numbers of each of its
+  /// tensors, as F32 in a row; an absent value has no elements.
+  ///
+  /// - Complexity: O(number of elements).
+  public var comparable: Tensor {
+    guard let compound else { return self }
+    guard case .sequence(let elements) = compound else { return Tensor(floats: [], extents: [0]) }
+    var numbers = [Float(elements.count)]
+    for element in elements { numbers += element.extents.map { Float($0) } + element.floats() }
+    return Tensor(floats: numbers, extents: [numbers.count])
+  }
+
+  /// The tensors of a value by name: a tensor itself, those of a sequence as `name.0`, `name.1` …, nothing of an absent value.
+  public func parts(named name: String) -> [(name: String, tensor: Tensor)] {
+    if isAbsent { return [] }
+    return sequence.map { $0.enumerated().map { ("\(name).\($0)", $1) } } ?? [(name, self)]
+  }
 }

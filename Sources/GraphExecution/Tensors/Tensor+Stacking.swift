@@ -1,10 +1,32 @@
 import PollardBase
 import TensorStorage
 
+/// What tensors that an operator keeps may take together: a quarter of the machine's memory.
+struct KeptTensorBudget {
+  private var byteCount = 0
+  private var count = 0
+
+  /// Counts a tensor.
+  ///
+  /// - Throws: `tooLarge` when it is one too many.
+  mutating func take(_ tensor: Tensor) throws(GraphError) {
+    let (bytes, overflow) = tensor.elementCount.multipliedReportingOverflow(by: tensor.type.computedByteCount)
+    count += 1
+    // A tensor's memory is at least a cache line, and there is its bookkeeping.
+    let (sum, isOver) = byteCount.addingReportingOverflow(overflow || bytes > .max / 2 ? .max : max(bytes, 64) + 320)
+    byteCount = sum
+    guard !isOver, !overflow, byteCount <= Memory.limit / 4 else {
+      throw GraphError(
+        .tooLarge, expected: "at most \(Memory.limit / 4) bytes for what is kept",
+        found: "\(count) tensors, the last \(tensor.type)\(tensor.extents)")
+    }
+  }
+}
+
 /// Tensors of one shape, which become positions of a new axis.
 struct TensorStack {
   private(set) var parts: [Tensor] = []
-  private var byteCount = 0
+  private var budget = KeptTensorBudget()
 
   /// Adds a position.
   ///
@@ -23,13 +45,7 @@ struct TensorStack {
         throw GraphError(.shapeMismatch, expected: "\(first.extents) at each position", found: "\(part.extents)")
       }
     }
-    // A tensor's memory is at least a cache line, and there is its bookkeeping.
-    byteCount += 384 + part.elementCount * part.type.computedByteCount
-    guard byteCount <= Memory.limit / 4 else {
-      throw GraphError(
-        .tooLarge, expected: "at most \(Memory.limit / 4) bytes for what is put together",
-        found: "\(parts.count + 1) tensors of \(part.type)\(part.extents)")
-    }
+    try budget.take(part)
     parts.append(part)
   }
 

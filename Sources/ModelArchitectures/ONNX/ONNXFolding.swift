@@ -71,7 +71,21 @@ struct ONNXFolding {
     guard target == operand.type || (plain.contains(target) && plain.contains(operand.type)) else { return nil }
     // What lies beyond an integer type's range is left to whoever runs the model.
     if !target.isFloatingPoint, target != .bool, operand.type.isFloatingPoint { return nil }
+    // Integers that the target has no room for wrap around when the model runs; stored weights are held in range.
+    if !target.isFloatingPoint, target != .bool, target != operand.type, operand.type != .bool {
+      guard operand.shape.elementCount <= Self.largestList, let values = try? operand.smallIntegers(),
+        values.allSatisfy({ Self.holds($0, target) })
+      else { return nil }
+    }
     return operand.cast(to: target)
+  }
+
+  private static func holds(_ value: Int, _ type: ElementType) -> Bool {
+    switch type {
+    case .u64: value >= 0
+    case .u8, .u16, .u32: value >= 0 && value >> type.bitCount == 0
+    default: type.bitCount == 64 || (value >> (type.bitCount - 1)) == (value < 0 ? -1 : 0)
+    }
   }
 
   private func withAxes(_ operand: Weight) throws(FormatError) -> Weight? {

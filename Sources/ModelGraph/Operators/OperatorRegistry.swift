@@ -18,7 +18,7 @@ public enum OperatorRegistry {
     RotaryEmbedding.all, [Attention()], FusedAttention.all,
     [MultiHeadAttention(), GroupQueryAttention(), RelativePositionBias()],
     QuantizeLinear.all, DequantizeLinear.all, [DynamicQuantizeLinear()], IntegerProduct.all, [MatMulNBits()],
-    [If()],
+    [If()], HeldOperator.repetitions, HeldOperator.sequences, HeldOperator.functions, PinnedOperator.all,
   ]
 
   private static let table: [OperatorName: any Operator] = Dictionary(

@@ -1,5 +1,6 @@
 import GraphCompaction
 import ModelGraph
+import ModelVerification
 import PollardBase
 import TensorStorage
 
@@ -19,3 +20,5 @@ public typealias FormatError = PollardBase.FormatError
 public typealias GraphError = PollardBase.GraphError
 /// A request cannot be honoured on a well-formed model.
 public typealias CompactionError = PollardBase.CompactionError
+/// How far a verification has come.
+public typealias VerificationProgress = ModelVerification.VerificationProgress

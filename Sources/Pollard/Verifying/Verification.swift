@@ -60,9 +60,21 @@ public struct Verification: Report {
       ]
     }
     return [
-      "ok": JSONValue(run.ok), "inputs": JSONValue(run.inputs), "layers": .array(layers), "outputs": .array(outputs),
+      "ok": JSONValue(run.ok), "inputs": JSONValue(run.inputs),
+      "precision": JSONValue(comparison.precision == .double ? "f64" : "f32"), "layers": .array(layers),
+      "outputs": .array(outputs),
       "top1_agreement": comparison.topAgreement.map(number) ?? .null,
+      "divergence": comparison.divergence.map(json) ?? .null,
       "distance_from_unmasked": run.distanceFromUnmasked.map(number) ?? .null,
+    ]
+  }
+
+  private func json(_ divergence: Divergence) -> JSONValue {
+    [
+      "node": JSONValue(divergence.node), "operator": JSONValue(divergence.op), "value": JSONValue(divergence.value),
+      "weights": strings(divergence.weights), "index": .array(divergence.index.map { JSONValue($0) }),
+      "other_index": .array(divergence.otherIndex.map { JSONValue($0) }), "reference": number(divergence.reference),
+      "other": number(divergence.other), "differing": JSONValue(divergence.differing),
     ]
   }
 
@@ -96,7 +108,8 @@ public struct Verification: Report {
         comparison.isBitIdentical
         ? "bit-identical in \(comparison.values.count) compared tensors"
         : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
-      lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)")
+      let arithmetic = comparison.precision == .double ? ", in double precision" : ""
+      lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)\(arithmetic)")
       if let distance = run.distanceFromUnmasked {
         lines.append("             the mask itself moves the outputs by \(rounded(distance * 100, 2)) % of the largest")
       }
@@ -104,6 +117,9 @@ public struct Verification: Report {
       lines.append("  run        not applied")
     }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
+    if let divergence = report.run?.comparison.divergence {
+      lines.append("  \(escapedForTerminal(divergence.description))")
+    }
     for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) {
       lines.append("  problem: \(problem)")
     }

@@ -76,7 +76,7 @@ extension Verifier {
     guard let found = try compacted.stored.checkpointTensors(after: nil),
       let expected = try original.stored.checkpointTensors(after: (plan, plan.apply(to: map)))
     else { return nil }
-    let tensors = try ConversionProof(expected: expected, found: found, pool: pool)
+    let tensors = try ConversionProof(expected: expected, found: found, pool: pool, progress: progress)
     if tensors.looksSpoiled, !options.comparesRounded {
       problems.append(
         "\(tensors.exactTensors) of \(tensors.tensors) tensors are the original's, rounded to their type, and "
@@ -112,13 +112,14 @@ extension Verifier {
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, pool: pool)
+      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
+      precision: options.precision.computing, pool: pool, progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }
     }
     let formats = Set(weights.compactMap(\.blockFormat))
     let types = Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint))
-    let row = FormatTolerance.row(for: types, formats: formats)
+    let row = FormatTolerance.row(for: types, formats: formats, precision: options.precision.computing)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
         .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
@@ -130,6 +131,6 @@ extension Verifier {
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",
-      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+      distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 }

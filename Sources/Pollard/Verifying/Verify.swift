@@ -11,23 +11,25 @@ import TensorStorage
 /// The original is masked by its own zeros, and by `masks` where they are given. Nothing the compacted model says about itself is believed: its
 /// receipt only tells which unit is which, and without one that is found by matching rows.
 ///
+/// - Parameter progress: is called often, on the caller's thread.
 /// - Throws: `FormatError` or `CompactionError` when a model or mask cannot be read; differences are no errors but the verdict.
 public func verify(
   original: String, compacted: String, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
-  pool: ThreadPool = .allProcessors
+  pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
   try verify(
     original: Model(at: original), compacted: Model(at: compacted, allowingRagged: true), masks: masks,
     options: options,
-    pool: pool)
+    pool: pool, progress: progress)
 }
 
 /// Verifies models that are open already.
 public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
-  pool: ThreadPool = .allProcessors
+  pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
-  let verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  var verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  verifier.progress = progress
   return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
 }
 
@@ -42,6 +44,8 @@ struct Verifier {
   let wishes: [LayerWish]
   /// The units outside of layers that they declare off, for each of the map's.
   let otherWishes: [Set<Int>]
+  /// Is told how far the verification has come.
+  var progress: VerificationProgress.Handler?
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
     self.original = original
@@ -102,7 +106,8 @@ struct Verifier {
       try original.format == .onnx
       ? TensorProof(
         paired: expected.tensors.count, isSame: pairs != nil, problems: [constantProblem].compactMap(\.self))
-      : TensorProof(expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool)
+      : TensorProof(
+        expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool, progress: progress)
     let proof = try prove(mapping, tensors)
     var run: VerificationReport.Run?
     do { run = try self.run(mapping, pairs: pairs) } catch let failure as ComparedModelFailure {
@@ -284,14 +289,26 @@ struct Verifier {
     let values = comparedValues(plan, masked, pairs: pairs)
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
-    let comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs,
-      otherInputs: try cut(inputs, by: plan), pool: pool)
+    let otherInputs = try cut(inputs, by: plan)
+    var comparison = try RunComparison(
+      reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
+      unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
+    if !comparison.isWithin(options.tolerance), let pairs {
+      let positions = try ValuePositions(plan, in: map)
+      comparison.divergence = try Divergence.find(
+        reference: masked, other: compacted.graph, pairs: pairs,
+        axes: { value in
+          positions.cuts(of: value)?.map {
+            ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
+          }
+        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        progress: progress)
+    }
     return VerificationReport.Run(
       ok: comparison.isWithin(options.tolerance), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options),
-      distanceFromUnmasked: try distanceFromUnmasked(masked, inputs))
+      distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 
   /// The same inputs for the compacted model: caches lose the heads that it lost.
@@ -307,18 +324,9 @@ struct Verifier {
     return result
   }
 
-  /// How far the mask moves the outputs, as a share of the largest; nil where nothing is declared.
-  func distanceFromUnmasked(_ masked: Graph, _ inputs: [String: Tensor]) throws -> Double? {
-    var distance: Double?
-    if wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty }) {
-      let outputs = zip(original.graph.outputs, masked.outputs).map { a, b in
-        ComparedValue(name: original.graph[a].name, kind: .output, layer: nil, reference: a, other: b)
-      }
-      let change = try RunComparison(
-        reference: original.graph, other: masked, values: outputs, inputs: inputs, pool: pool)
-      distance = change.values.map { $0.maximumReference > 0 ? $0.maximumAbsolute / $0.maximumReference : 0 }.max()
-    }
-    return distance
+  /// Whether the verifier's masks declare anything off.
+  var isMasked: Bool {
+    wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty })
   }
 
   /// Heads, neurons, hidden states and outputs, in the order of the graph.

@@ -25,7 +25,7 @@ package final class FileReadAhead: Sendable {
   }
 
   private let walk: ReadAheadWalk
-  private nonisolated(unsafe) let thread: pthread_t?
+  private let handle: ThreadHandle
 
   /// Begins with the first part.
   ///
@@ -45,20 +45,25 @@ package final class FileReadAhead: Sendable {
           return nil
         }, context.toOpaque())
       if status != 0 { context.release() }
-      self.thread = status == 0 ? thread : nil
+      handle = ThreadHandle(thread: status == 0 ? thread : nil)
     #else
-      thread = nil
+      handle = ThreadHandle(thread: nil)
     #endif
   }
 
   deinit {
-    guard let thread else { return }
+    guard let thread = handle.thread else { return }
     walk.stop()
     pthread_join(thread, nil)
   }
 
   /// Says which part is being read now.
   package func reached(_ part: Int) { walk.reached(part) }
+}
+
+/// A thread, which is a pointer on some systems.
+private struct ThreadHandle: @unchecked Sendable {
+  var thread: pthread_t?
 }
 
 /// The state that the reader and the thread share.

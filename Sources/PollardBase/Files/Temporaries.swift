@@ -18,6 +18,7 @@ package enum Temporaries {
 
   /// Paths of outputs this process is building.
   private static let unfinished = Mutex<Set<String>>([])
+  private static let isEnding = Atomic<Bool>(false)
 
   /// A fresh path for building an output.
   package static func path(for output: String) -> String {
@@ -25,6 +26,7 @@ package enum Temporaries {
     let name = "." + keptName(output) + marker + "\(getpid())-" + random + suffix
     let path = Paths.join(Paths.parent(output), name)
     unfinished.withLock { _ = $0.insert(path) }
+    waitForTheEnd()
     return path
   }
 
@@ -33,12 +35,23 @@ package enum Temporaries {
 
   /// Removes the outputs this process is building, for a program that ends before they are done.
   ///
-  /// Nothing may be published afterwards.
+  /// Other threads may still be writing: a folder that gets another file while it is emptied is emptied again. Nothing may be published
+  /// afterwards.
   package static func removeUnfinished() {
+    isEnding.store(true, ordering: .sequentiallyConsistent)
     unfinished.withLock { paths in
-      for path in paths { try? Directories.remove(path) }
+      for path in paths {
+        for _ in 0..<1000 where Directories.kind(of: path, followingLinks: false) != nil {
+          if (try? Directories.remove(path)) == nil { usleep(1000) }
+        }
+      }
       paths = []
     }
+  }
+
+  /// Never returns once `removeUnfinished()` has begun: what fails from then on fails because of it, and the program ends by its signal.
+  package static func waitForTheEnd() {
+    while isEnding.load(ordering: .sequentiallyConsistent) { pause() }
   }
 
   /// Removes what killed runs left behind for one output, and gives the paths.
