@@ -16,25 +16,27 @@ import Testing
 
     var testDescription: String { String(path.dropFirst(golden.count + 1)) }
 
-    static let all: [AblatedModel] =
-      [
-        "bert-plain-5", "distilbert-masked-lm-5", "gpt2-lm-5", "llama-grouped-5", "qwen2-5", "phi3-5",
-        "falcon-grouped-5",
-        "bloom-lm-5", "gemma2-5", "t5-lm-5",
-      ].map {
-        AblatedModel(path: golden + "/\($0)/dense", inputs: golden + "/\($0)/inputs.safetensors")
-      }
-      + [
-        "bert-te18-sdpa", "bert-ort-multihead", "bert-ts11-eager", "gpt2-ts17-sdpa", "distilbert-ts17-eager",
-        "t5-ts17-eager",
-      ]
-      .map {
-        AblatedModel(path: golden + "/onnx/\($0)/masked.onnx", inputs: golden + "/onnx/\($0)/inputs-2x9.safetensors")
-      }
-      + ["llama-gqa", "gpt2-merged17-sdpa"].map {
-        AblatedModel(path: golden + "/onnx/\($0)/masked.onnx", inputs: golden + "/onnx/\($0)/inputs-2x9x0.safetensors")
-      }
-      + ["f16", "q8_0"].map { AblatedModel(path: golden + "/gguf/tiny-\($0).gguf") }
+    static let all: [AblatedModel] = checkpoints + exports + files
+
+    private static let checkpoints: [AblatedModel] = [
+      "bert-plain-5", "distilbert-masked-lm-5", "gpt2-lm-5", "llama-grouped-5", "qwen2-5", "phi3-5",
+      "falcon-grouped-5", "bloom-lm-5", "gemma2-5", "t5-lm-5",
+    ].map { AblatedModel(path: golden + "/\($0)/dense", inputs: golden + "/\($0)/inputs.safetensors") }
+
+    private static let sizes: [(name: String, size: String)] = [
+      ("bert-te18-sdpa", "2x9"), ("bert-ort-multihead", "2x9"), ("bert-ts11-eager", "2x9"), ("gpt2-ts17-sdpa", "2x9"),
+      ("distilbert-ts17-eager", "2x9"), ("t5-ts17-eager", "2x9"), ("llama-gqa", "2x9x0"),
+      ("gpt2-merged17-sdpa", "2x6x0"), ("gpt2-merged17-sdpa", "2x3x4"),
+    ]
+
+    private static let exports: [AblatedModel] = sizes.map { entry in
+      let folder = golden + "/onnx/" + entry.name
+      return AblatedModel(path: folder + "/masked.onnx", inputs: folder + "/inputs-\(entry.size).safetensors")
+    }
+
+    private static let files: [AblatedModel] = ["f16", "q8_0"].map {
+      AblatedModel(path: golden + "/gguf/tiny-\($0).gguf")
+    }
 
     func tensors() throws -> [String: Tensor] {
       guard let inputs, Directories.kind(of: inputs) == .file else {
