@@ -23,7 +23,7 @@ let package = Package(
     .target(name: "GraphExecution", dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "ModelGraph"]),
     .target(
       name: "ModelArchitectures",
-      dependencies: ["PollardBase", "TensorStorage", "CheckpointFormats", "ModelGraph"]),
+      dependencies: ["PollardBase", "TensorStorage", "TensorKernels", "CheckpointFormats", "ModelGraph"]),
     .target(
       name: "GraphCompaction",
       dependencies: ["PollardBase", "TensorStorage", "CTensorKernels", "ModelGraph"]),

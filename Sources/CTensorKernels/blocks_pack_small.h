@@ -4,7 +4,7 @@
 PACK(pack_mxfp4, 17, 32) {
   float most = largest_magnitude(x, 32);
   // Magnitudes far below one leave the range of the exponent; the reference keeps the low byte.
-  b[0] = most > 0 ? (uint8_t)(int)(floorf(log2f(most)) - 2 + 127) : 0;
+  b[0] = most > 0 ? (uint8_t)(int)(floorf(binary_logarithm(most)) - 2 + 127) : 0;
   float d = half_of_e8m0(b[0]);
   v16i codes[2];
   for (int part = 0; part < 2; part++) {

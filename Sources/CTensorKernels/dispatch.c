@@ -70,7 +70,7 @@ int pollard_isa_current(void) {
 }
 
 float *pollard_thread_block(void) {
-  static _Thread_local float block[POLLARD_BLOCK_ROWS * POLLARD_BLOCK_DEPTH + 16] __attribute__((aligned(64)));
+  static _Thread_local float block[POLLARD_BLOCK_FLOATS] __attribute__((aligned(64)));
   return block;
 }
 
@@ -100,6 +100,14 @@ void pollard_unary_f32(
   kernels()->unary(operation, rows, columns, x, x_row_stride, y, y_row_stride);
 }
 
+void pollard_unary_f64(int operation, size_t count, const double *x, double *y) {
+  kernels()->unary_double(operation, count, x, y);
+}
+
+void pollard_power_f64(size_t count, const double *x, const double *y, double *z) {
+  kernels()->power_doubles(count, x, y, z);
+}
+
 void pollard_binary_f32(
   int operation, size_t rows, size_t columns, pollard_operand a, pollard_operand b, float *y,
   ptrdiff_t y_row_stride) {
@@ -125,6 +133,12 @@ size_t pollard_attention_scratch(size_t keys, size_t head_dimension, size_t valu
 
 void pollard_attention_f32(const pollard_attention *attention, size_t query_begin, size_t query_end, float *scratch) {
   kernels()->attention(attention, query_begin, query_end, scratch);
+}
+
+void pollard_convolution_f32(
+  const pollard_convolution *convolution, size_t output_begin, size_t output_end, size_t filter_begin,
+  size_t filter_end) {
+  kernels()->convolution(convolution, output_begin, output_end, filter_begin, filter_end);
 }
 
 void pollard_softmax_f32(

@@ -2,6 +2,8 @@
 // bounds in CTensorKernels.h are asserted by the tests over dense sweeps against double precision.
 #pragma once
 
+#include "functions_double.h"
+
 // MARK: Exponential and logarithm
 
 /// e^x: x = n·ln 2 + r, 2^n · (1 + r + r²·q(r)). Inputs below ln 2^-126 give +0.
@@ -119,40 +121,6 @@ INLINE v16f power(v16f x, v16f y) {
   return choose((x == 1.0f) | (y == 0.0f), (v16f)1.0f, result);
 }
 
-// MARK: Trigonometry, through double precision
-
-INLINE v16f sine_or_cosine(v16f x, const int quarter_turns) {
-  v16d d = __builtin_convertvector(x, v16d);
-  v16d shifted = fused_double(d, (v16d)0x1.45f306dc9c883p-1, (v16d)0x1.8p52);
-  v16d n = shifted - 0x1.8p52;
-  v16d r = fused_double(n, (v16d)-0x1.921fb54442d18p+0, d);
-  r = fused_double(n, (v16d)-0x1.1a62633145c07p-54, r);
-  v16d z = r * r;
-  v16d s = (v16d)(1.0 / 6227020800);
-  s = fused_double(z, s, (v16d)(-1.0 / 39916800));
-  s = fused_double(z, s, (v16d)(1.0 / 362880));
-  s = fused_double(z, s, (v16d)(-1.0 / 5040));
-  s = fused_double(z, s, (v16d)(1.0 / 120));
-  s = fused_double(z, s, (v16d)(-1.0 / 6));
-  s = fused_double(z * r, s, r);
-  v16d c = (v16d)(1.0 / 20922789888000);
-  c = fused_double(z, c, (v16d)(-1.0 / 87178291200));
-  c = fused_double(z, c, (v16d)(1.0 / 479001600));
-  c = fused_double(z, c, (v16d)(-1.0 / 3628800));
-  c = fused_double(z, c, (v16d)(1.0 / 40320));
-  c = fused_double(z, c, (v16d)(-1.0 / 720));
-  c = fused_double(z, c, (v16d)(1.0 / 24));
-  c = fused_double(z, c, (v16d)(-1.0 / 2));
-  c = fused_double(z, c, (v16d)1.0);
-  v16l quadrant = (v16l)shifted + quarter_turns;
-  v16d value = choose_double(-(quadrant & 1), c, s);
-  value = (v16d)((v16l)value ^ ((quadrant & 2) << 62));
-  // -0 comes back from the fused steps as +0.
-  v16f result = __builtin_convertvector(value, v16f);
-  if (quarter_turns == 0) result = choose(x == 0.0f, x, result);
-  return choose(absolute(x) <= 0x1p30f, result, (v16f)(float)NAN);
-}
-
 // MARK: Error function and hyperbolic tangent
 
 INLINE v16f error_function(v16f x) {
@@ -190,19 +158,70 @@ INLINE v16f hyperbolic_tangent(v16f x) {
   return with_sign_of(choose(t < 0.625f, near, far), x);
 }
 
-// MARK: Activations
+// MARK: Activations, through double precision and rounded once
 
-INLINE v16f sigmoid(v16f x) { return 1.0f / (1.0f + exponential(-x)); }
-INLINE v16f relu(v16f x) { return choose(x <= 0.0f, (v16f)0.0f, x); }
-INLINE v16f gelu_erf(v16f x) { return (0.5f * x) * (1.0f + error_function(x * 0x1.6a09e6p-1f)); }
-INLINE v16f gelu_tanh(v16f x) {
-  v16f inner = 0x1.988454p-1f * fused(0x1.6e4e26p-5f * (x * x), x, x);
-  return (0.5f * x) * (1.0f + hyperbolic_tangent(inner));
+INLINE v16d widened(v16f x) { return __builtin_convertvector(x, v16d); }
+INLINE v16f narrowed(v16d x) { return __builtin_convertvector(x, v16f); }
+
+static const double exponential_brief_terms[] = {
+  0x1.0000000b8fb6dp-1, 0x1.5555555a78488p-3, 0x1.5554e90f41648p-5, 0x1.1110e0f63cedcp-7, 0x1.6d4317dde5b58p-10,
+  0x1.a124e67917289p-13,
+};
+static const double complement_brief_terms[] = {
+  0x1.40c522d752b2fp+0, -0x1.15c08a7ede16fp-3, -0x1.85a16921b7cc3p-5, 0x1.098437829e323p-3, -0x1.e889ac0e27117p-4,
+  0x1.17ba6e6564b82p-4, -0x1.85da0e7f986a4p-6, 0x1.51c0f4eeaaf58p-9, 0x1.06604be544440p-9, -0x1.9d33c6e0731e5p-11,
+  -0x1.1ee2dde80b0f6p-12,
+};
+
+/// e^x for -300 <= x <= 300 (beyond, that of the bound) to 32 bits. NaN goes through.
+INLINE v16d exponential_brief(v16d x) {
+  v16d bounded = choose_double(x > 300.0, (v16d)300.0, x);
+  bounded = choose_double(x < -300.0, (v16d)-300.0, bounded);
+  v16d shifted = fused_double(bounded, (v16d)0x1.71547652b82fep+0, (v16d)0x1.8p52);
+  v16d r = fused_double(shifted - 0x1.8p52, (v16d)-0x1.62e42fefa39efp-1, bounded);
+  v16d p = fused_double(r * r, polynomial(r, exponential_brief_terms, 5), r) + 1.0;
+  return p * power_of_two((v16l)shifted - 0x4338000000000000LL);
 }
-INLINE v16f silu(v16f x) { return x / (1.0f + exponential(-x)); }
-INLINE v16f quick_gelu(v16f x) { return x / (1.0f + exponential(-1.702f * x)); }
-INLINE v16f softplus(v16f x) {
-  return choose(x > 0.0f, x, (v16f)0.0f) + logarithm(1.0f + exponential(-absolute(x)));
+
+/// x / (1 + e^-a)
+INLINE v16f gated_brief(v16f x, v16d a) {
+  v16f result = narrowed(widened(x) / (1.0 + exponential_brief(-a)));
+  return choose(x == (float)-INFINITY, (v16f)(float)NAN, result);
+}
+
+INLINE v16f sigmoid(v16f x) { return narrowed(1.0 / (1.0 + exponential_brief(-widened(x)))); }
+INLINE v16f relu(v16f x) { return choose(x <= 0.0f, (v16f)0.0f, x); }
+INLINE v16f silu(v16f x) { return gated_brief(x, widened(x)); }
+INLINE v16f quick_gelu(v16f x) { return gated_brief(x, 1.702 * widened(x)); }
+
+/// x / (1 + e^-a), a = √(8/π) · (x + 0.044715·x³)
+INLINE v16f gelu_tanh(v16f x) {
+  v16d d = widened(x);
+  return gated_brief(x, d * fused_double(d * d, (v16d)0x1.2444f2a4d8b4bp-4, (v16d)0x1.9884533d43651p+0));
+}
+
+/// x · Φ(x) = max(x, 0) - |x| · erfc(u) / 2, u = |x| / √2; e^u² · erfc u is a polynomial of (u - 3) / (u + 3), over 1 + 2u.
+INLINE v16f gelu_erf(v16f x) {
+  v16f magnitude = absolute(x);
+  v16d t = widened(choose(magnitude > 14.5f, (v16f)14.5f, magnitude));
+  v16d u = t * 0x1.6a09e667f3bcdp-1;
+  // Both quotients from one division.
+  v16d left = u + 3.0, right = fused_double(u, (v16d)2.0, (v16d)1.0);
+  v16d inverse = 0.5 / (left * right);
+  v16d complement = polynomial((u - 3.0) * (inverse * (right + right)), complement_brief_terms, 10) * (inverse * left);
+  v16d tail = t * complement * exponential_brief(-0.5 * (t * t));
+  v16f result = narrowed(widened(choose(x > 0.0f, x, (v16f)-0.0f)) - tail);
+  result = choose(x == 0.0f, x, result);
+  return choose(x == (float)-INFINITY, (v16f)(float)NAN, choose(x != x, x, result));
+}
+
+/// log₂ x of one number, rounded once.
+INLINE float binary_logarithm(float x) { return (float)(logarithm_double((v16d)(double)x)[0] * 0x1.71547652b82fep+0); }
+
+/// The nearest integer, halves to even: from 2^23 on every float32 is one.
+INLINE v16f rounded(v16f x) {
+  v16f t = absolute(x);
+  return with_sign_of(choose(t < 0x1p23f, (t + 0x1p23f) - 0x1p23f, t), x);
 }
 INLINE v16f sign(v16f x) {
   return choose(x > 0.0f, (v16f)1.0f, choose(x < 0.0f, (v16f)-1.0f, x));

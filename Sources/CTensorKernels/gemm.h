@@ -8,10 +8,12 @@
 #define TILE_COLUMNS (16 * TILE_VECTORS)
 
 /// `rows` and `vectors` are constants where this is inlined, so that the accumulators live in registers.
-/// Element (i, k) of A is a[i · a_row + k · a_step]; `b` has rows of 32 floats, `next` the same for vectors 2 and 3.
+/// Element (i, k) of A is a[i · a_row + k · a_step]; `b` has rows of 32 elements of `type`, `next` the same for vectors 2
+/// and 3.
 INLINE void tile(
-  const int rows, const int vectors, const float *a, ptrdiff_t a_row, ptrdiff_t a_step, const float *b,
-  const float *next, size_t depth, const float *bias, int resume, float *c, ptrdiff_t c_row) {
+  const int type, const int rows, const int vectors, const float *a, ptrdiff_t a_row, ptrdiff_t a_step, const void *b,
+  const void *next, size_t depth, const float *bias, int resume, float *c, ptrdiff_t c_row) {
+  const size_t row_bytes = POLLARD_PANEL * size_of(type);
   v16f sum[TILE_ROWS][4];
 #pragma clang loop unroll(full)
   for (int i = 0; i < rows; i++)
@@ -20,11 +22,11 @@ INLINE void tile(
   for (size_t k = 0; k < depth; k++) {
     v16f right[4];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < vectors; j++) right[j] = load(j < 2 ? b + 16 * j : next + 16 * (j - 2));
+    for (int j = 0; j < vectors; j++) right[j] = load_as(type, j < 2 ? b : next, 16 * (size_t)(j & 1));
     // Half panels are read with gaps, which hardware does not foresee.
     if (vectors == 1 && rows <= 4) {
-      __builtin_prefetch(b + 16 * POLLARD_PANEL);
-      __builtin_prefetch(b + 16 * POLLARD_PANEL + 16);
+      __builtin_prefetch((const char *)b + 16 * row_bytes);
+      __builtin_prefetch((const char *)b + 16 * row_bytes + 64);
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
@@ -33,8 +35,8 @@ INLINE void tile(
       for (int j = 0; j < vectors; j++) sum[i][j] = fused(left, right[j], sum[i][j]);
     }
     a += a_step;
-    b += POLLARD_PANEL;
-    next += POLLARD_PANEL;
+    b = (const char *)b + row_bytes;
+    next = (const char *)next + row_bytes;
   }
   if (bias) {
 #pragma clang loop unroll(full)
@@ -53,7 +55,7 @@ INLINE void tile(
 #define PACKED_TILE(ROWS)                                                                                     \
   static void packed_tile_##ROWS(                                                                             \
     const float *a, const float *b, size_t depth, const float *bias, int resume, float *c, ptrdiff_t c_row) { \
-    tile(ROWS, TILE_VECTORS, a, 1, ROWS, b, b, depth, bias, resume, c, c_row);                                \
+    tile(POLLARD_F32, ROWS, TILE_VECTORS, a, 1, ROWS, b, b, depth, bias, resume, c, c_row);                   \
   }
 PACKED_TILE(1)
 PACKED_TILE(2)
@@ -103,42 +105,58 @@ INLINE void tile_in_place(
     memcpy(c + (ptrdiff_t)i * c_row, padded + i * TILE_COLUMNS, width * sizeof(float));
 }
 
-/// Up to four rows, straight from A: B is read once, from front to back.
-#define STREAMED_PANELS(ROWS, PANELS)                                                                      \
-  static void streamed_##ROWS##x##PANELS(                                                                  \
-    const float *a, ptrdiff_t a_row, const float *b, const float *next, size_t depth, const float *bias,   \
-    float *c) {                                                                                            \
-    tile(ROWS, 2 * PANELS, a, a_row, 1, b, next, depth, bias, 0, c, PANELS *POLLARD_PANEL);                 \
-  }
-STREAMED_PANELS(1, 1)
-STREAMED_PANELS(1, 2)
 #if TILE_ROWS >= 12
-STREAMED_PANELS(2, 1)
-STREAMED_PANELS(2, 2)
-STREAMED_PANELS(3, 1)
-STREAMED_PANELS(3, 2)
-STREAMED_PANELS(4, 1)
-STREAMED_PANELS(4, 2)
 #define STREAMED_ROWS 4
 #else
 #define STREAMED_ROWS 1
 #endif
-#undef STREAMED_PANELS
 
 typedef void (*streamed_function)(
-  const float *, ptrdiff_t, const float *, const float *, size_t, const float *, float *);
+  const float *, ptrdiff_t, const void *, const void *, size_t, const float *, float *);
 
-static const streamed_function streamed_functions[STREAMED_ROWS][2] = {
-  {streamed_1x1, streamed_1x2},
-#if TILE_ROWS >= 12
-  {streamed_2x1, streamed_2x2}, {streamed_3x1, streamed_3x2}, {streamed_4x1, streamed_4x2},
+/// Up to four rows, straight from A: B is read once, from front to back, and widened in registers.
+#define STREAMED(NAME, TYPE, ROWS, PANELS)                                                               \
+  static void streamed_##NAME##_##ROWS##x##PANELS(                                                       \
+    const float *a, ptrdiff_t a_row, const void *b, const void *next, size_t depth, const float *bias,   \
+    float *c) {                                                                                          \
+    tile(TYPE, ROWS, 2 * PANELS, a, a_row, 1, b, next, depth, bias, 0, c, PANELS *POLLARD_PANEL);         \
+  }
+#if STREAMED_ROWS == 4
+#define STREAMED_TYPE(NAME, TYPE)                                                      \
+  STREAMED(NAME, TYPE, 1, 1)                                                           \
+  STREAMED(NAME, TYPE, 1, 2)                                                           \
+  STREAMED(NAME, TYPE, 2, 1)                                                           \
+  STREAMED(NAME, TYPE, 2, 2)                                                           \
+  STREAMED(NAME, TYPE, 3, 1)                                                           \
+  STREAMED(NAME, TYPE, 3, 2)                                                           \
+  STREAMED(NAME, TYPE, 4, 1)                                                           \
+  STREAMED(NAME, TYPE, 4, 2)                                                           \
+  static const streamed_function streamed_##NAME[STREAMED_ROWS][2] = {                 \
+    {streamed_##NAME##_1x1, streamed_##NAME##_1x2}, {streamed_##NAME##_2x1, streamed_##NAME##_2x2}, \
+    {streamed_##NAME##_3x1, streamed_##NAME##_3x2}, {streamed_##NAME##_4x1, streamed_##NAME##_4x2}, \
+  };
+#else
+#define STREAMED_TYPE(NAME, TYPE)                                                      \
+  STREAMED(NAME, TYPE, 1, 1)                                                           \
+  STREAMED(NAME, TYPE, 1, 2)                                                           \
+  static const streamed_function streamed_##NAME[STREAMED_ROWS][2] = {                 \
+    {streamed_##NAME##_1x1, streamed_##NAME##_1x2},                                    \
+  };
 #endif
-};
+STREAMED_TYPE(f32, POLLARD_F32)
+STREAMED_TYPE(f16, POLLARD_F16)
+STREAMED_TYPE(bf16, POLLARD_BF16)
+#undef STREAMED_TYPE
+#undef STREAMED
 
 static void gemm_streamed(
   const pollard_gemm *g, size_t limit, size_t row_begin, size_t row_end, size_t panel_begin, size_t panel_end) {
   size_t rows = row_end - row_begin;
   const float *a = g->a + (ptrdiff_t)row_begin * g->a_row_stride;
+  const size_t panel_bytes = g->depth * POLLARD_PANEL * size_of(g->packed_type);
+  const streamed_function *functions = g->packed_type == POLLARD_BF16  ? streamed_bf16[rows - 1]
+                                       : g->packed_type == POLLARD_F16 ? streamed_f16[rows - 1]
+                                                                       : streamed_f32[rows - 1];
   for (size_t p = panel_begin; p < panel_end; p += 2) {
     size_t panels = panel_end - p < 2 ? 1 : 2;
     size_t column = p * POLLARD_PANEL;
@@ -146,12 +164,27 @@ static void gemm_streamed(
     size_t width = left < panels * POLLARD_PANEL ? left : panels * POLLARD_PANEL;
     float out[STREAMED_ROWS * 2 * POLLARD_PANEL], bias[2 * POLLARD_PANEL] = {0};
     if (g->bias) memcpy(bias, g->bias + column, width * sizeof(float));
-    const float *b = g->packed + column * g->depth;
-    const float *next = panels == 2 ? b + g->depth * POLLARD_PANEL : b;
-    streamed_functions[rows - 1][panels - 1](a, g->a_row_stride, b, next, limit, g->bias ? bias : NULL, out);
+    const char *b = (const char *)g->packed + p * panel_bytes;
+    const char *next = panels == 2 ? b + panel_bytes : b;
+    functions[panels - 1](a, g->a_row_stride, b, next, limit, g->bias ? bias : NULL, out);
     float *c = g->c + (ptrdiff_t)row_begin * g->c_row_stride + column;
     unary(g->activation, rows, width, out, (ptrdiff_t)(panels * POLLARD_PANEL), c, g->c_row_stride);
   }
+}
+
+/// Rows [k, k + depth) of a packed panel as float32: where they lie, or in `wide` when they are narrower.
+INLINE const float *wide_panel(
+  int type, const void *packed, size_t panel, size_t whole_depth, size_t k, size_t depth, float *wide) {
+  const size_t first = (panel * whole_depth + k) * POLLARD_PANEL;
+  if (type == POLLARD_F32) return (const float *)packed + first;
+  convert_to_f32(type, (const char *)packed + first * size_of(type), wide, depth * POLLARD_PANEL);
+  return wide;
+}
+
+/// Asks for the part `index` of `count` of what is read next; past the end of a matrix that has no effect.
+INLINE void prefetch_slice(const char *next, size_t bytes, size_t index, size_t count) {
+  const size_t end = bytes * (index + 1) / count;
+  for (size_t i = bytes * index / count & ~(size_t)63; i < end; i += 64) __builtin_prefetch(next + i, 0, 2);
 }
 
 /// Uses only the first `limit` (at most depth) terms of each sum.
@@ -162,7 +195,7 @@ static void gemm_limited(
     gemm_streamed(g, limit, row_begin, row_end, panel_begin, panel_end);
     return;
   }
-  float *packed_a = pollard_thread_block();
+  float *packed_a = pollard_thread_block(), *wide = packed_a + POLLARD_GEMM_FLOATS + 16;
   for (size_t first = row_begin; first < row_end; first += POLLARD_BLOCK_ROWS) {
     size_t rows = row_end - first < POLLARD_BLOCK_ROWS ? row_end - first : POLLARD_BLOCK_ROWS;
     size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
@@ -177,12 +210,18 @@ static void gemm_limited(
         pack_rows(packed_a + from * depth, a, g->a_row_stride, to - from, depth);
       }
       for (size_t p = panel_begin; p < panel_end; p++) {
-        const float *panel = g->packed + p * POLLARD_PANEL * g->depth + k * POLLARD_PANEL;
+        const float *panel = wide_panel(g->packed_type, g->packed, p, g->depth, k, depth, wide);
+        const size_t row_bytes = POLLARD_PANEL * size_of(g->packed_type), next_bytes = depth * row_bytes;
+        const char *next = (const char *)g->packed
+                           + (p + 1 < panel_end ? (p + 1) * g->depth + k : panel_begin * g->depth + k + depth)
+                               * row_bytes;
         for (size_t part = 0; part < POLLARD_PANEL && p * POLLARD_PANEL + part < g->columns; part += TILE_COLUMNS) {
           size_t column = p * POLLARD_PANEL + part;
           size_t width = g->columns - column < TILE_COLUMNS ? g->columns - column : TILE_COLUMNS;
           const float *bias = g->bias && last ? g->bias + column : NULL;
           for (size_t t = 0; t < tiles; t++) {
+            const size_t slice = part / TILE_COLUMNS * tiles + t;
+            prefetch_slice(next, next_bytes, slice, tiles * (POLLARD_PANEL / TILE_COLUMNS));
             size_t from = rows * t / tiles, to = rows * (t + 1) / tiles;
             float *c = g->c + (ptrdiff_t)(first + from) * g->c_row_stride + column;
             tile_in_place(

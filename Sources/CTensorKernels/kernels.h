@@ -17,6 +17,7 @@
 #include "gemm.h"
 #include "rows.h"
 #include "attention.h"
+#include "convolution.h"
 #include "rotary.h"
 #include "scan.h"
 #include "blocks.h"
@@ -25,10 +26,13 @@ const pollard_kernel_table POLLARD_TABLE = {
   .convert_to_f32 = convert_to_f32,
   .convert_from_f32 = convert_from_f32,
   .unary = unary,
+  .unary_double = unary_double,
+  .power_doubles = power_doubles,
   .binary = binary,
   .pack_panels = pack_panels,
   .gemm = gemm,
   .attention = attention,
+  .convolution = convolution,
   .softmax = softmax,
   .layer_norm = layer_norm,
   .rms_norm = rms_norm,

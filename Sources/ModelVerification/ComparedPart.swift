@@ -22,13 +22,43 @@ struct ComparedPart {
   /// The elements of a row that are compared.
   var width: Int { positions?.count ?? rowWidth }
 
+  /// Whether the numbers are doubles.
+  private var isDouble: Bool { tensor?.type == .f64 }
+
+  /// How the part differs from another, this being the reference; nil when they have different numbers of elements. Parts that both
+  /// are in double precision are compared in it.
+  func comparison(with other: ComparedPart, _ pool: ThreadPool) -> (found: BufferComparison, count: Int)? {
+    isDouble && other.isDouble
+      ? comparison(with: other, as: Double.self, pool) : comparison(with: other, as: Float.self, pool)
+  }
+
+  private func comparison<Element: ComparedElement>(
+    with other: ComparedPart, as type: Element.Type, _ pool: ThreadPool
+  ) -> (found: BufferComparison, count: Int)? {
+    withElements(type) { x in
+      other.withElements(type) { y in x.count == y.count ? (Element.comparison(x, y, pool), x.count) : nil }
+    }
+  }
+
+  /// How many elements are compared.
+  var count: Int { withElements(Float.self) { $0.count } }
+
+  /// One of the compared elements.
+  func number(at index: Int) -> Double {
+    isDouble ? withElements(Double.self) { $0[index] } : withElements(Float.self) { Double($0[index]) }
+  }
+
   /// Calls a function with the elements that are compared, row by row.
-  func withFloats<Result>(_ body: (UnsafeBufferPointer<Float>) throws -> Result) rethrows -> Result {
-    guard let tensor else { return try body(UnsafeBufferPointer(start: nil, count: 0)) }
-    if positions == nil, rows == nil, tensor.type == .f32 { return try tensor.withFloats(body) }
-    let all = tensor.floats()
-    guard positions != nil || rows != nil else { return try all.withUnsafeBufferPointer(body) }
-    var chosen: [Float] = []
+  private func withElements<Element: ComparedElement, Result>(
+    _ type: Element.Type, _ body: (UnsafeBufferPointer<Element>) -> Result
+  ) -> Result {
+    guard let tensor else { return body(UnsafeBufferPointer(start: nil, count: 0)) }
+    if positions == nil, rows == nil, tensor.type == .f32, type == Float.self {
+      return tensor.withFloats { body(UnsafeRawBufferPointer($0).assumingMemoryBound(to: Element.self)) }
+    }
+    let all = Element.all(of: tensor)
+    guard positions != nil || rows != nil else { return all.withUnsafeBufferPointer(body) }
+    var chosen: [Element] = []
     let rows = rows ?? Array(0..<all.count / rowWidth)
     chosen.reserveCapacity(rows.count * width)
     for row in rows {
@@ -38,14 +68,20 @@ struct ComparedPart {
         chosen += all[row * rowWidth..<(row + 1) * rowWidth]
       }
     }
-    return try chosen.withUnsafeBufferPointer(body)
+    return chosen.withUnsafeBufferPointer(body)
   }
 
   /// The share of rows whose largest element is at the same place; nil when there are none.
   static func topShare(_ a: ComparedPart, _ b: ComparedPart, _ pool: ThreadPool) -> Double? {
+    a.isDouble && b.isDouble ? topShare(a, b, as: Double.self, pool) : topShare(a, b, as: Float.self, pool)
+  }
+
+  private static func topShare<Element: ComparedElement>(
+    _ a: ComparedPart, _ b: ComparedPart, as type: Element.Type, _ pool: ThreadPool
+  ) -> Double? {
     let width = b.rowWidth
-    return a.withFloats { x in
-      b.withFloats { y -> Double? in
+    return a.withElements(type) { x in
+      b.withElements(type) { y -> Double? in
         guard width > 0, x.count == y.count, x.count >= width else { return nil }
         let rows = x.count / width
         nonisolated(unsafe) let (first, second) = (x, y)
@@ -60,7 +96,8 @@ struct ComparedPart {
     }
   }
 
-  private static func top(_ values: UnsafeBufferPointer<Float>, _ places: Range<Int>) -> Int {
+  private static func top<Element: ComparedElement>(_ values: UnsafeBufferPointer<Element>, _ places: Range<Int>) -> Int
+  {
     var best = places.lowerBound
     for place in places.dropFirst() where values[best] < values[place] { best = place }
     return best - places.lowerBound

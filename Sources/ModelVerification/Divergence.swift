@@ -55,13 +55,13 @@ extension Divergence {
   /// - Parameters:
   ///   - pairs: the reference's values with their counterparts.
   ///   - axes: the axes of a value of the reference that lost positions; nil for a value that cannot be compared.
-  ///   - inputs: as for `RunComparison`.
+  ///   - inputs: as for `RunComparison`, and `precision` as well.
   /// - Returns: nil when no paired result differs.
   /// - Throws: what running either graph throws.
   public static func find(
     reference: Graph, other: Graph, pairs: [ValueID: ValueID], axes: (ValueID) -> [ComparedAxis]?,
-    inputs: [String: Tensor], otherInputs: [String: Tensor]? = nil, pool: ThreadPool,
-    progress: VerificationProgress.Handler? = nil
+    inputs: [String: Tensor], otherInputs: [String: Tensor]? = nil, precision: ComputingPrecision = .declared,
+    pool: ThreadPool, progress: VerificationProgress.Handler? = nil
   ) throws -> Divergence? {
     var producers: [ValueID: Int] = [:]
     var counterparts: [ValueID: ValueID] = [:]
@@ -74,7 +74,8 @@ extension Divergence {
     }
     let wanted = [Set(producers.keys), Set(counterparts.keys)]
     var walk = try SideBySide(
-      [(reference, inputs), (other, otherInputs ?? inputs)], pool: pool, observing: { wanted[$0] })
+      [(reference, inputs), (other, otherInputs ?? inputs)], precision: precision, pool: pool, observing: { wanted[$0] }
+    )
     let parts = PartSelection(validity: inputs["attention_mask"].map { $0.integers().map { $0 != 0 } })
     var waiting: [ValueID: (part: ComparedPart, origin: Origin)] = [:]
     var first: (node: Int, divergence: Divergence)?
@@ -156,8 +157,8 @@ extension Divergence {
     let element = (a.part.rows.map { $0[row] } ?? row) * a.part.rowWidth + first % max(a.part.width, 1)
     index = a.origin.index(of: element)
     otherIndex = b.origin.index(of: element)
-    reference = a.part.withFloats { Double($0[first]) }
-    other = b.part.withFloats { Double($0[first]) }
+    reference = a.part.number(at: first)
+    other = b.part.number(at: first)
     differing = agreement.differing
   }
 }

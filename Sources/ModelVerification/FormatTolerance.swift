@@ -1,3 +1,4 @@
+import GraphExecution
 import TensorStorage
 
 /// How far numbers may lie apart when a model is compared with its conversion to another format or element type.
@@ -41,7 +42,8 @@ public enum FormatTolerance {
   public static let table: [Row] = [
     Row(
       type: .f64, share: 1e-5,
-      reason: "composite operators written out round at other places; graphs compute in single precision"),
+      reason:
+        "composite operators written out round at other places; runs are in single precision unless asked otherwise"),
     Row(
       type: .f32, share: 1e-5,
       reason: "composite operators written out round at other places; each differs by a few units in the last place"),
@@ -64,16 +66,27 @@ public enum FormatTolerance {
     Row(packed: .mxfp4, share: 1, measured: 0.972),
   ]
 
+  /// What stands in for the rows of F64 and F32 when graphs compute in double precision.
+  public static let double = Row(
+    type: .f64, share: 1e-6,
+    reason: "sums round to 1e-15, but constants of operators written out, as √2 or an epsilon, are single precision")
+
   /// The row for models whose weights have some types; the loosest that applies, nil for types without one.
   ///
   /// - Parameters:
   ///   - types: the types in which weights are stored, without those that are packed in blocks.
   ///   - formats: the blocks in which others are packed.
-  public static func row(for types: Set<ElementType>, formats: Set<BlockFormat> = []) -> Row? {
+  ///   - precision: what graphs compute in; of weights that are narrower than single precision it changes nothing.
+  public static func row(
+    for types: Set<ElementType>, formats: Set<BlockFormat> = [], precision: ComputingPrecision = .declared
+  ) -> Row? {
     let floating = types.filter { $0.isFloatingPoint }
-    var rows = floating.map { type in table.first { $0.format == nil && $0.type == type } }
+    var rows = floating.map { type in
+      precision == .double && (type == .f32 || type == .f64)
+        ? double : table.first { $0.format == nil && $0.type == type }
+    }
     rows += formats.map { format in table.first { $0.format == format } }
-    if rows.isEmpty { return table.first { $0.type == .f32 } }
+    if rows.isEmpty { return precision == .double ? double : table.first { $0.type == .f32 } }
     if rows.contains(where: { $0 == nil }) { return nil }
     return rows.compactMap { $0 }.max { $0.share < $1.share }
   }

@@ -23,6 +23,8 @@ public struct RunComparison: Sendable {
   public private(set) var distanceFromUnmasked: Double?
   /// The operator at which the models part, when that was looked for and found.
   public var divergence: Divergence?
+  /// The arithmetic of both runs.
+  public let precision: ComputingPrecision
 
   /// Runs both graphs side by side and compares.
   ///
@@ -33,13 +35,15 @@ public struct RunComparison: Sendable {
   /// - Parameters:
   ///   - otherInputs: the inputs of the other graph, where they are not the same.
   ///   - unmasked: a graph with the reference's outputs, to tell how far these are from its own.
+  ///   - precision: the arithmetic of all runs; in double precision, doubles are compared.
   ///   - progress: is called with the share that is done.
   /// - Throws: what running the reference throws; `ComparedModelFailure` for the other.
   public init(
     reference: Graph, other: Graph, values compared: [ComparedValue], inputs: [String: Tensor],
-    otherInputs: [String: Tensor]? = nil, unmasked: Graph? = nil, pool: ThreadPool,
-    progress: VerificationProgress.Handler? = nil
+    otherInputs: [String: Tensor]? = nil, unmasked: Graph? = nil, precision: ComputingPrecision = .declared,
+    pool: ThreadPool, progress: VerificationProgress.Handler? = nil
   ) throws {
+    self.precision = precision
     var pairs = compared.map { ComparedPair(value: $0, reference: 0, other: 1) }
     if let unmasked {
       for (id, output) in zip(unmasked.outputs, reference.outputs) {
@@ -49,7 +53,9 @@ public struct RunComparison: Sendable {
       }
     }
     var walk = try SideBySide(
-      [(reference, inputs), (other, otherInputs ?? inputs)] + (unmasked.map { [($0, inputs)] } ?? []), pool: pool
+      [(reference, inputs), (other, otherInputs ?? inputs)] + (unmasked.map { [($0, inputs)] } ?? []),
+      precision: precision,
+      pool: pool
     ) { side in Set(pairs.flatMap { $0.values(of: side) }) }
     let parts = PartSelection(validity: inputs["attention_mask"].map { $0.integers().map { $0 != 0 } })
     var byValue: [SideValue: [Int]] = [:]
@@ -66,7 +72,8 @@ public struct RunComparison: Sendable {
       for index in byValue[SideValue(side: side, value: id)] ?? [] {
         let pair = pairs[index]
         let isReference = side == pair.reference
-        let part = parts.part(of: tensor.comparable, id, in: graphs[side], pair.value, side: side, isReference: isReference)
+        let part = parts.part(
+          of: tensor.comparable, id, in: graphs[side], pair.value, side: side, isReference: isReference)
         guard let known = waiting.removeValue(forKey: index) else {
           waiting[index] = part
           continue

@@ -14,14 +14,15 @@ struct SideBySide {
   ///
   /// - Parameter wanted: the values that each shows.
   init(
-    _ models: [(graph: Graph, inputs: [String: Tensor])], pool: ThreadPool, observing wanted: (Int) -> Set<ValueID>
+    _ models: [(graph: Graph, inputs: [String: Tensor])], precision: ComputingPrecision, pool: ThreadPool,
+    observing wanted: (Int) -> Set<ValueID>
   ) throws {
     var executors: [GraphExecutor] = []
     var runs: [SteppedRun] = []
     for (side, model) in models.enumerated() {
       try Self.named(side) {
         let executor = try GraphExecutor(
-          model.graph, threads: pool, weights: .streamed, sharingMemoryWith: executors.first)
+          model.graph, threads: pool, weights: .streamed, precision: precision, sharingMemoryWith: executors.first)
         executors.append(executor)
         runs.append(try executor.stepping(inputs: model.inputs, observing: wanted(side)))
       }

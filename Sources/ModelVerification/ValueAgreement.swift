@@ -32,27 +32,22 @@ extension ValueAgreement {
   init(_ value: ComparedValue, _ a: ComparedPart, _ b: ComparedPart, _ pool: ThreadPool) {
     self.init(value: value)
     isEmpty = a.isEmpty && b.isEmpty
-    a.withFloats { x in
-      b.withFloats { y in
-        guard x.count == y.count else {
-          differing = max(x.count, y.count)
-          maximumAbsolute = .infinity
-          firstDifference = "\(value.name): other extents"
-          return
-        }
-        let comparison = BufferComparison(reference: x, other: y, pool: pool)
-        compared = x.count
-        differing = comparison.differing
-        maximumAbsolute = comparison.nonfiniteMismatches > 0 ? .infinity : comparison.maximumAbsolute
-        maximumULP = comparison.maximumULP
-        maximumReference = comparison.maximumReference
-        signDifferences = comparison.signDifferences
-        let (both, xx, yy) = comparison.dotProducts
-        cosine = xx > 0 && yy > 0 ? both / (xx * yy).squareRoot() : 1
-        firstIndex = comparison.firstDiffering
-        if let first = comparison.firstDiffering { firstDifference = phrase(first, b.width) }
-      }
+    guard let (comparison, count) = a.comparison(with: b, pool) else {
+      differing = max(a.count, b.count)
+      maximumAbsolute = .infinity
+      firstDifference = "\(value.name): other extents"
+      return
     }
+    compared = count
+    differing = comparison.differing
+    maximumAbsolute = comparison.nonfiniteMismatches > 0 ? .infinity : comparison.maximumAbsolute
+    maximumULP = comparison.maximumULP
+    maximumReference = comparison.maximumReference
+    signDifferences = comparison.signDifferences
+    let (both, xx, yy) = comparison.dotProducts
+    cosine = xx > 0 && yy > 0 ? both / (xx * yy).squareRoot() : 1
+    firstIndex = comparison.firstDiffering
+    if let first = comparison.firstDiffering { firstDifference = phrase(first, b.width) }
   }
 
   /// Where a difference sits, in words.

@@ -12,10 +12,11 @@ struct CompactCommand: ParsableCommand {
   @Argument(help: "The directory, .gguf or .onnx file to write; must not exist unless --force.")
   var output: String
 
-  @Option(name: .long, help: "Mask file (safetensors or JSON); without it, zeros in the weights decide.")
+  @Option(name: .long, help: "Mask file (safetensors, JSON, npz, npy or pt); without it, zeros in the weights decide.")
   var masks: String?
 
-  @Option(name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
+  @Option(
+    name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
   var to: String?
 
   @Option(name: .long, help: "ONNX operator set to write.")
@@ -79,7 +80,8 @@ struct CompactCommand: ParsableCommand {
     let model = try Model(at: model).dropping(layers: dropped)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
-      format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding, allowsRetarget: retarget,
+      format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,
+      allowsRetarget: retarget,
       requantises: requantise)
     let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {

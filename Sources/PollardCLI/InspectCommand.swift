@@ -6,7 +6,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Show a model's structure: layers, heads, neurons, parameters, bytes.")
 
-  @Argument(help: "A Hugging Face directory, a .safetensors file, a shard index, a .gguf or an .onnx file.")
+  @Argument(help: "A Hugging Face directory, a .safetensors or PyTorch file, a shard index, a .gguf or an .onnx file.")
   var model: String
 
   @Flag(name: .long, help: "List every tensor.")

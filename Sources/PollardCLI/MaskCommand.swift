@@ -45,7 +45,7 @@ struct MaskCommand: ParsableCommand {
   var batch: Int = 8
 
   @Option(name: .long, help: "Tokens per sequence.")
-  var length: Int = 64
+  var length: Int = 32
 
   @Option(name: .long, help: "Seed for random scores and random tokens.")
   var seed: UInt64 = 0

@@ -25,6 +25,7 @@ struct PollardCommand: ParsableCommand {
     removeOutputsWhenInterrupted()
     do {
       var command = try parseAsRoot()
+      try selectInstructionSetOfEnvironment()
       try command.run()
     } catch let answer as NegativeAnswer {
       _ = answer

@@ -8,10 +8,10 @@ struct RunCommand: ParsableCommand {
   @Argument(help: "The model.")
   var model: String
 
-  @Option(name: .long, help: "Inputs by name (safetensors).")
+  @Option(name: .long, help: "Inputs by name (safetensors, npz or pt).")
   var inputs: String
 
-  @Option(name: .long, help: "Where the outputs go (.safetensors).")
+  @Option(name: .long, help: "Where the outputs go (.safetensors or .npz).")
   var outputs: String?
 
   @Flag(name: .customLong("all-layers"), help: "Also write the hidden state after each layer.")
@@ -19,6 +19,9 @@ struct RunCommand: ParsableCommand {
 
   @Option(name: .customLong("repeat"), help: "Run this many times and report the time of each.")
   var repeatCount: Int = 1
+
+  @Option(name: .long, help: "Arithmetic of the run, f32 or f64; outputs have the same type.")
+  var precision: String = "f32"
 
   @Flag(name: .long, help: "Replace the output file if it exists.")
   var force = false
@@ -31,8 +34,9 @@ struct RunCommand: ParsableCommand {
       throw UsageError(description: "run needs --outputs, or --repeat to time it")
     }
     let report = try Model(at: model).run(
-      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount, replacing: force,
-      pool: global.pool)
+      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount,
+      precision: runPrecision(precision),
+      replacing: force, pool: global.pool)
     global.print(report)
   }
 }

@@ -33,7 +33,7 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .long, help: "Largest difference that still counts as equal, relative to the largest output.")
   var tolerance: Double = 0
 
-  @Option(name: .long, help: "Arithmetic of the run.")
+  @Option(name: .long, help: "Arithmetic of the run, f32 or f64.")
   var precision: String = "f32"
 
   @Option(name: .long, help: ArgumentHelp("Write a JUnit report.", valueName: "file"))
@@ -42,10 +42,7 @@ struct VerifyCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    if precision == "f64" {
-      throw UsageError(description: "verify --precision f64 does not work yet; f32 compares bit for bit")
-    }
-    guard precision == "f32" else { throw UsageError(description: "--precision takes f32 or f64, not \(precision)") }
+    let arithmetic = try runPrecision(precision)
     guard batch >= 1, length >= 1 else {
       throw UsageError(description: "--batch and --length take numbers of at least 1")
     }
@@ -57,7 +54,7 @@ struct VerifyCommand: ParsableCommand {
       throw UsageError(description: "--tolerance takes a number of at least 0")
     }
     let options = VerificationOptions(
-      inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance)
+      inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance, precision: arithmetic)
     let line = ProgressLine(global)
     let report = try verify(
       original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),

@@ -1,6 +1,6 @@
 import CTensorKernels
 
-/// How two float32 buffers differ, the first being the reference. NaN matches NaN, +0 matches -0.
+/// How two buffers of float32, or of doubles, differ, the first being the reference. NaN matches NaN, +0 matches -0.
 public struct BufferComparison: Sendable {
   /// Pairs that are neither equal nor both NaN.
   public var differing: Int
@@ -10,7 +10,7 @@ public struct BufferComparison: Sendable {
   public var signDifferences: Int
   /// Of the differing pairs, those of which one or both are NaN or infinite.
   public var nonfiniteMismatches: Int
-  /// Largest distance of a finite pair, in representable float32 values.
+  /// Largest distance of a finite pair, in representable values of the type.
   public var maximumULP: UInt64
   /// Largest absolute difference of a finite pair.
   public var maximumAbsolute: Double
@@ -28,7 +28,19 @@ public struct BufferComparison: Sendable {
   /// - Complexity: O(count)
   public init(reference: UnsafeBufferPointer<Float>, other: UnsafeBufferPointer<Float>) {
     precondition(reference.count == other.count, "the buffers have different lengths")
-    let result = pollard_compare_f32(reference.baseAddress, other.baseAddress, reference.count)
+    self.init(pollard_compare_f32(reference.baseAddress, other.baseAddress, reference.count))
+  }
+
+  /// Compares `reference` and `other`.
+  ///
+  /// - Precondition: equal counts.
+  /// - Complexity: O(count)
+  public init(reference: UnsafeBufferPointer<Double>, other: UnsafeBufferPointer<Double>) {
+    precondition(reference.count == other.count, "the buffers have different lengths")
+    self.init(pollard_compare_f64(reference.baseAddress, other.baseAddress, reference.count))
+  }
+
+  private init(_ result: pollard_comparison) {
     differing = Int(result.differing)
     firstDiffering = result.differing == 0 ? nil : Int(result.first_differing)
     signDifferences = Int(result.sign_differences)

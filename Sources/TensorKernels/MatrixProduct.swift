@@ -17,8 +17,9 @@ extension Kernels {
     precondition(c.rows == a.rows && c.columns == b.columns, "the result has another shape")
     guard c.rows > 0, c.columns > 0 else { return }
     nonisolated(unsafe) let product = pollard_gemm(
-      a: a.base, a_row_stride: a.rowStride, packed: UnsafePointer(b.storage), bias: bias, c: c.base,
-      c_row_stride: c.rowStride, columns: b.columns, depth: b.depth, activation: activation.rawValue)
+      a: a.base, a_row_stride: a.rowStride, packed: UnsafeRawPointer(b.storage), bias: bias, c: c.base,
+      c_row_stride: c.rowStride, columns: b.columns, depth: b.depth, activation: activation.rawValue,
+      packed_type: b.encoding.rawValue)
     let (rowParts, panelParts) = division(rows: c.rows, panels: b.panelCount, depth: b.depth, threads: pool.threadCount)
     pool.forEach(rowParts * panelParts) { item in
       let rows = part(item / panelParts, of: rowParts, in: c.rows)

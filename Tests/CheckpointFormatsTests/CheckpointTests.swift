@@ -102,7 +102,7 @@ struct CheckpointTests {
   @Test(
     "Shard names stay inside the folder",
     arguments: [
-      "../s.safetensors", "/s.safetensors", "a/../s.safetensors", "c:\\\\s.safetensors", "s.bin", "", "./s.safetensors",
+      "../s.safetensors", "/s.safetensors", "a/../s.safetensors", "c:\\\\s.safetensors", "s.pt", "", "./s.safetensors",
     ])
   func unsafeNames(name: String) throws {
     try writeIndex("{\"a\": \"\(name)\"}")
@@ -141,7 +141,8 @@ struct CheckpointTests {
   @Test(
     "Folders without safetensors say what they hold",
     arguments: [
-      ("pytorch_model.bin", "PyTorch"), ("model.gguf", "name that file"), ("adapter_model.safetensors", "adapter"),
+      ("model.pth", "name the file"), ("training_args.bin", "name the file"), ("model.gguf", "name that file"),
+      ("adapter_model.safetensors", "adapter"),
       ("readme", "weights"),
     ])
   func otherFolders(name: String, remedy: String) throws {

@@ -111,7 +111,9 @@ struct DocumentTests {
       #expect(value["proof"]?["declared"] == 33 && value["proof"]?["unproven"] == 0)
       #expect(value["proof"]?["kept_tensors"]?.intValue == 55)
       #expect(
-        keys(value["run"]) == ["ok", "inputs", "layers", "outputs", "top1_agreement", "distance_from_unmasked"])
+        keys(value["run"]) == [
+          "ok", "inputs", "layers", "outputs", "top1_agreement", "divergence", "distance_from_unmasked",
+        ])
       #expect(keys(value["run"]?["layers"]?[0]) == ["index", "max_abs", "max_ulp", "differing"])
       #expect(keys(value["run"]?["outputs"]?[0]) == ["name", "max_abs", "max_ulp", "cosine", "sign_differences"])
 
@@ -143,6 +145,10 @@ struct DocumentTests {
       place,
       "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --outputs o.safetensors")
     #expect(keys(run) == ["schema", "output", "outputs", "milliseconds", "load_milliseconds", "threads"])
+    let timed = try document(
+      place, "run '\(golden)/bert-plain/masked' --inputs '\(golden)/bert-plain/inputs.safetensors' --repeat 2")
+    #expect(keys(timed) == keys(run) + ["operators"])
+    #expect(timed["operators"]?.arrayValue?.contains { $0["name"]?.stringValue == "MatMul" } == true)
     #expect(
       run["outputs"]?.arrayValue?.compactMap { $0["name"]?.stringValue } == ["last_hidden_state", "pooler_output"])
     let mask = try document(place, "mask '\(golden)/bert-plain/dense' m.safetensors --heads 1 --ffn 10%")

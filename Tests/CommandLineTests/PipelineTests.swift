@@ -32,6 +32,24 @@ struct PipelineTests {
     }
   #endif
 
+  @Test("every instruction set gives the same file, in single and in double precision")
+  func instructionSets() throws {
+    let place = try Workplace()
+    let outcome = try place.shell(
+      """
+      set -e
+      run() { "$POLLARD" run '\(golden)/gpt2-plain/masked' --inputs '\(golden)/gpt2-plain/inputs.safetensors' "$@" > /dev/null; }
+      for precision in f32 f64; do
+        run --precision $precision --outputs $precision
+        POLLARD_INSTRUCTION_SET=portable run --precision $precision --outputs portable-$precision
+        cmp $precision portable-$precision
+      done
+      """)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let (single, double) = (try place.bytes("f32"), try place.bytes("f64"))
+    #expect(double.count > single.count * 3 / 2)
+  }
+
   @Test("a seed gives the same mask, another seed another")
   func seeds() throws {
     let place = try Workplace()

@@ -19,10 +19,11 @@ private func orderedProduct(
 
 private func product(
   _ a: [Float], _ b: [Float], bias: [Float]?, rows: Int, depth: Int, columns: Int,
-  activation: UnaryOperation = .copy, pool: ThreadPool = oneThread
+  activation: UnaryOperation = .copy, heldAs encoding: FloatEncoding = .float32, pool: ThreadPool = oneThread
 ) -> [Float] {
-  let packed = b.withUnsafeBytes {
-    PackedMatrix($0, encoding: .float32, layout: .outputsFirst, depth: depth, columns: columns, pool: pool)
+  let packed = PackedMatrix(depth: depth, columns: columns, heldAs: encoding)
+  b.withUnsafeBytes {
+    packed.pack(columns: 0..<columns, from: $0, encoding: .float32, layout: .outputsFirst, pool: pool)
   }
   // Rows of C lie apart and the gaps hold guard values.
   let gap = 5
@@ -114,6 +115,25 @@ extension KernelTests {
       }
     }
 
+    @Test(
+      "gives the same bits from a matrix that is held as narrow as its numbers are",
+      arguments: [FloatEncoding.float16, .bfloat16], shapes)
+    func narrow(encoding: FloatEncoding, shape: (Int, Int, Int)) {
+      let (rows, depth, columns) = shape
+      var numbers = SeededNumbers(seed: UInt64(rows * 31 + columns))
+      let a = numbers.numbers(rows * depth), bias = numbers.numbers(columns)
+      var b = numbers.numbers(columns * depth)
+      var narrow = [UInt8](repeating: 0, count: b.count * 2)
+      narrow.withUnsafeMutableBytes { bytes in b.withUnsafeBufferPointer { encoding.encode($0, into: bytes) } }
+      narrow.withUnsafeBytes { bytes in b.withUnsafeMutableBufferPointer { encoding.decode(bytes, into: $0) } }
+      let expected = product(a, b, bias: bias, rows: rows, depth: depth, columns: columns)
+      for (set, found) in onEveryInstructionSet({
+        product(a, b, bias: bias, rows: rows, depth: depth, columns: columns, heldAs: encoding, pool: twoThreads)
+      }) {
+        #expect(firstDifference(canonicalBits(found), canonicalBits(expected)) == nil, "\(set)")
+      }
+    }
+
     @Test("applies the activation after the bias", arguments: InstructionSet.available)
     func activationAfterBias(set: InstructionSet) {
       using(set) {
@@ -144,23 +164,26 @@ extension KernelTests {
             encoding.encode($0, into: UnsafeMutableRawBufferPointer(rebasing: raw[1...]))
           }
         }
-        for (set, found) in onEveryInstructionSet({ () -> [Float] in
-          let packed = PackedMatrix(depth: depth, columns: columns)
-          bytes.withUnsafeBytes { raw in
-            for piece in [0..<32, 32..<columns] {
-              let skip = 1 + encoding.byteCount * piece.lowerBound * (layout == .inputsFirst ? 1 : stride)
-              packed.pack(
-                columns: piece, from: UnsafeRawBufferPointer(rebasing: raw[skip...]), encoding: encoding,
-                layout: layout, stride: stride, pool: twoThreads)
+        let narrow: [FloatEncoding] = [.float32, .float16, .bfloat16]
+        for held in narrow {
+          for (set, found) in onEveryInstructionSet({ () -> [Float] in
+            let packed = PackedMatrix(depth: depth, columns: columns, heldAs: held)
+            bytes.withUnsafeBytes { raw in
+              for piece in [0..<32, 32..<columns] {
+                let skip = 1 + encoding.byteCount * piece.lowerBound * (layout == .inputsFirst ? 1 : stride)
+                packed.pack(
+                  columns: piece, from: UnsafeRawBufferPointer(rebasing: raw[skip...]), encoding: encoding,
+                  layout: layout, stride: stride, pool: twoThreads)
+              }
             }
+            var c = [Float](repeating: 0, count: depth * columns)
+            identity.asMatrix(depth, depth) { identity in
+              c.asMutableMatrix(depth, columns) { Kernels.matrixProduct(identity, packed, into: $0, pool: oneThread) }
+            }
+            return c
+          }) {
+            #expect(found == expected, "\(set) \(layout) held as \(held)")
           }
-          var c = [Float](repeating: 0, count: depth * columns)
-          identity.asMatrix(depth, depth) { identity in
-            c.asMutableMatrix(depth, columns) { Kernels.matrixProduct(identity, packed, into: $0, pool: oneThread) }
-          }
-          return c
-        }) {
-          #expect(found == expected, "\(set) \(layout)")
         }
       }
     }

@@ -54,6 +54,7 @@ void pollard_convert_from_f32(int type, const float *source, void *destination, 
 
 // MARK: Elementwise
 
+// Largest errors of each, in units of the last place of the exact result, are in UnaryOperation of TensorKernels.
 typedef enum pollard_unary {
   POLLARD_COPY = 0,
   POLLARD_NEGATE,
@@ -64,25 +65,43 @@ typedef enum pollard_unary {
   POLLARD_CEIL,
   POLLARD_ROUND,  // half to even
   POLLARD_SIGN,
-  POLLARD_EXP,       // <= 1.01 ULP; inputs below -87.33654 give +0
-  POLLARD_LOG,       // <= 0.8 ULP
-  POLLARD_SIN,       // <= 0.51 ULP for |x| <= 2^30, NaN above
-  POLLARD_COS,       // <= 0.51 ULP for |x| <= 2^30, NaN above
-  POLLARD_ERF,       // <= 1.05 ULP
-  POLLARD_TANH,      // <= 1.35 ULP
-  POLLARD_SIGMOID,   // <= 2.35 ULP down to -87, +0 below -88.8
-  POLLARD_RELU,      // relu(-0) = +0, NaN stays
-  POLLARD_GELU_ERF,  // x/2 · (1 + erf(x/√2))
-  POLLARD_GELU_TANH, // x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))
-  POLLARD_SILU,      // x / (1 + exp(-x))
+  POLLARD_EXP,  // float32: inputs below -87.33654 give +0
+  POLLARD_LOG,
+  POLLARD_SIN,
+  POLLARD_COS,
+  POLLARD_ERF,
+  POLLARD_TANH,
+  POLLARD_SIGMOID,
+  POLLARD_RELU,       // relu(-0) = +0, NaN stays
+  POLLARD_GELU_ERF,   // x/2 · (1 + erf(x/√2))
+  POLLARD_GELU_TANH,  // x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)))
+  POLLARD_SILU,       // x / (1 + exp(-x))
   POLLARD_QUICK_GELU, // x / (1 + exp(-1.702·x))
-  POLLARD_SOFTPLUS,  // max(x, 0) + log(1 + exp(-|x|))
+  POLLARD_SOFTPLUS,   // max(x, 0) + log(1 + exp(-|x|))
+  POLLARD_MISH,       // x · tanh(softplus(x))
+  POLLARD_TAN,
+  POLLARD_ASIN,
+  POLLARD_ACOS,
+  POLLARD_ATAN,
+  POLLARD_SINH,
+  POLLARD_COSH,
+  POLLARD_ASINH,
+  POLLARD_ACOSH,
+  POLLARD_ATANH,
+  POLLARD_EXPM1,  // exp(x) - 1
+  POLLARD_LOG1P,  // log(1 + x)
   POLLARD_UNARY_COUNT,
 } pollard_unary;
 
 /// y[r, c] = f(x[r, c]). x and y may be the same buffer.
 void pollard_unary_f32(
   int operation, size_t rows, size_t columns, const float *x, ptrdiff_t x_row_stride, float *y, ptrdiff_t y_row_stride);
+
+/// y[i] = f(x[i]) in double precision. x and y may be the same buffer.
+void pollard_unary_f64(int operation, size_t count, const double *x, double *y);
+
+/// z[i] = x[i]^y[i] in double precision, special cases as C99 pow. z may be the buffer of an operand.
+void pollard_power_f64(size_t count, const double *x, const double *y, double *z);
 
 typedef enum pollard_binary {
   POLLARD_ADD = 0,
@@ -123,13 +142,14 @@ void pollard_pack_panels(
 typedef struct pollard_gemm {
   const float *a;
   ptrdiff_t a_row_stride;
-  const float *packed;  // from pollard_pack_panels
+  const void *packed;   // from pollard_pack_panels, its floats encoded as packed_type
   const float *bias;    // [columns], or NULL
   float *c;
   ptrdiff_t c_row_stride;
   size_t columns;
   size_t depth;
-  int activation;  // a pollard_unary; POLLARD_COPY for none
+  int activation;   // a pollard_unary; POLLARD_COPY for none
+  int packed_type;  // POLLARD_F32, POLLARD_F16 or POLLARD_BF16
 } pollard_gemm;
 
 /// Computes rows [row_begin, row_end) of the panels [panel_begin, panel_end). C must not overlap A.
@@ -169,6 +189,36 @@ size_t pollard_attention_scratch(size_t keys, size_t head_dimension, size_t valu
 /// Computes queries [query_begin, query_end) of one head; query_begin is a multiple of POLLARD_ATTENTION_STRIP.
 /// Forbidden keys weigh exactly +0, a query that sees no key gives zeros. Weights are exp(s - max) / sum.
 void pollard_attention_f32(const pollard_attention *attention, size_t query_begin, size_t query_end, float *scratch);
+
+// MARK: Convolution
+
+/// Convolution of one image over two axes:
+/// output[f, y, x] = activation(Σ_c Σ_i Σ_j input[c, y · row_stride + i · row_dilation - rows_before, …]
+///                              · weights[f, (c, i, j)] + bias[f] + added[f, y, x]).
+/// Sums run over ascending (c, i, j); outside of the input lie zeros.
+typedef struct pollard_convolution {
+  const float *input;  // [channels, rows, columns]
+  size_t rows, columns;
+  size_t output_rows, output_columns;
+  size_t window_rows, window_columns;
+  size_t row_stride, column_stride;
+  size_t row_dilation, column_dilation;
+  ptrdiff_t rows_before, columns_before;  // padding; negative cuts
+  size_t depth;                           // channels · window_rows · window_columns
+  const float *weights;                   // [filters, depth], or NULL
+  const void *packed;                     // its transpose from pollard_pack_panels, or NULL
+  int weight_type;                        // that of `packed`: POLLARD_F32, POLLARD_F16 or POLLARD_BF16
+  const float *bias;   // [filters], or NULL
+  const float *added;  // [filters, output_rows, output_columns], or NULL
+  float *output;       // [filters, output_rows, output_columns]
+  int activation;      // a pollard_unary; POLLARD_COPY for none
+} pollard_convolution;
+
+/// Computes the outputs [output_begin, output_end), counted row by row, of the filters [filter_begin, filter_end).
+/// filter_begin is a multiple of POLLARD_PANEL. The output must not overlap the input.
+void pollard_convolution_f32(
+  const pollard_convolution *convolution, size_t output_begin, size_t output_end, size_t filter_begin,
+  size_t filter_end);
 
 // MARK: Rows
 
@@ -227,7 +277,7 @@ typedef struct pollard_comparison {
   uint64_t first_differing;   // index of the first of them; count if none
   uint64_t sign_differences;  // pairs +0 and -0
   uint64_t nonfinite_mismatches;  // of the differing: one side NaN or infinite
-  uint64_t max_ulp;           // over finite pairs, distance in representable float32 values
+  uint64_t max_ulp;           // over finite pairs, distance in representable values of the type
   double max_absolute;        // over finite pairs
   double max_reference;       // largest finite |a|
   double dot_ab, dot_aa, dot_bb;  // over finite pairs
@@ -235,6 +285,9 @@ typedef struct pollard_comparison {
 
 /// Compares two float32 buffers, a being the reference.
 pollard_comparison pollard_compare_f32(const float *a, const float *b, size_t count);
+
+/// Compares two buffers of doubles, a being the reference; distances are in representable doubles.
+pollard_comparison pollard_compare_f64(const double *a, const double *b, size_t count);
 
 // MARK: Blocks
 

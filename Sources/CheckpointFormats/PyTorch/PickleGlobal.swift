@@ -60,7 +60,7 @@ package enum PickleGlobal: Sendable, Hashable {
       table[module + " dict"] = .dictionaryClass
       table[module + " set"] = .setClass
       table[module + " frozenset"] = .setClass
-      for name in ["int", "float", "bool", "str", "list", "tuple", "complex"] {
+      for name in ["int", "long", "float", "bool", "str", "unicode", "list", "tuple", "complex"] {
         table[module + " " + name] = .inert(name)
       }
     }

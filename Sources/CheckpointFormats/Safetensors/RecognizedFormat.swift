@@ -24,7 +24,7 @@ func recognizedFormat(prefix: [UInt8], fileSize: Int, failure: FormatError) -> F
   }
   if prefix.starts(with: [0x50, 0x4B, 0x03, 0x04]) {
     return wrong(
-      "a zip archive, such as a PyTorch or NumPy file", "give it where PyTorch or NumPy files are read")
+      "a zip archive, such as a PyTorch or NumPy file", "store it as safetensors")
   }
   if prefix.count > 1, prefix[0] == 0x80, (2...5).contains(prefix[1]) {
     return wrong("a Python pickle, such as an old PyTorch file", "convert the PyTorch checkpoint to safetensors first")

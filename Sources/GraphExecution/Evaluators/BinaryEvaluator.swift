@@ -3,14 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// The operators on two operands, element by element.
 let binaryNames = [
   "Add", "Sub", "Mul", "Div", "Pow", "Mod", "PRelu", "SwiGLU", "Equal", "Less", "LessOrEqual", "Greater",
@@ -25,6 +17,12 @@ private let kernelOperations: [String: BinaryOperation] = [
   "Add": .add, "Sub": .subtract, "Mul": .multiply, "Div": .divide, "Pow": .power, "Max": .maximum, "Min": .minimum,
   "Sum": .add, "Mean": .add,
 ]
+
+/// The kernel that computes a node of two operands, or nil when there is none, or it does more than that.
+func binaryKernel(of node: Node) -> BinaryOperation? {
+  guard node.op.domain.isEmpty, ["Add", "Sub", "Mul", "Div"].contains(node.op.name) else { return nil }
+  return kernelOperations[node.op.name]
+}
 
 func evaluateBinary(_ context: EvaluationContext) throws -> Tensor {
   let name = context.node.op.name
@@ -63,6 +61,7 @@ func combine(_ a: Tensor, _ b: Tensor, _ name: String, _ context: EvaluationCont
   }
   let extents = try context.broadcast([a.extents, b.extents])
   let memory = context.memory
+  if name == "SwiGLU" { return try combine(swish(a, context.node.float("alpha") ?? 1, context), b, "Mul", context) }
   switch a.type {
   case .f32:
     if let operation = kernelOperations[name] { return try a.combined(operation, with: b, extents: extents, memory) }
@@ -162,11 +161,6 @@ private func power<Element: FixedWidthInteger>(_ x: Element, _ y: Element) -> El
   return result
 }
 
-/// A gate's swish times a value.
-private func swish(_ alpha: Double) -> @Sendable (Double, Double) -> Double {
-  { $0 / (1 + exp(-alpha * $0)) * $1 }
-}
-
 private func doubleFunction(
   _ name: String, _ context: EvaluationContext
 ) -> (@Sendable (Double, Double) -> Double)? {
@@ -175,15 +169,14 @@ private func doubleFunction(
   case "Sub": { $0 - $1 }
   case "Mul": { $0 * $1 }
   case "Div": { $0 / $1 }
-  case "Pow": { pow($0, $1) }
+  case "Pow": { Kernels.power($0, $1) }
   case "Max": { $0.isNaN || $1.isNaN ? .nan : max($0, $1) }
   case "Min": { $0.isNaN || $1.isNaN ? .nan : min($0, $1) }
   case "PRelu": { $0 < 0 ? $0 * $1 : $0 }
-  case "SwiGLU": swish(Double(context.node.float("alpha") ?? 1))
-  case "Mod" where context.node.integer("fmod", default: 0) != 0: { fmod($0, $1) }
+  case "Mod" where context.node.integer("fmod", default: 0) != 0: { $0.truncatingRemainder(dividingBy: $1) }
   case "Mod":
     { x, y in
-      let rest = fmod(x, y)
+      let rest = x.truncatingRemainder(dividingBy: y)
       return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest
     }
   default: nil

@@ -3,14 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// One number for each channel, so that it broadcasts over `[N, C, …]`.
 private func channels(_ slot: Int, of x: Tensor, _ context: EvaluationContext) throws -> Tensor {
   let found = try context.tensor(slot)
@@ -136,7 +128,7 @@ func evaluateLocalResponse(_ context: EvaluationContext) throws -> Tensor {
       let value = values[index + (other - channel) * inner]
       sum += value * value
     }
-    return values[index] / pow(bias + alpha / Double(size) * sum, beta)
+    return values[index] / raised(bias + alpha / Double(size) * sum, to: beta)
   }
   return try converted(Tensor(doubles: result, extents: x.extents), to: x.type, context)
 }

@@ -8,32 +8,128 @@ import TensorStorage
 /// Each element is one sum over ascending input channel, then window position, with fused multiply-add in one accumulator; positions
 /// outside of the operand add a zero; the bias is added last.
 func evaluateConvolution(_ context: EvaluationContext) throws -> Tensor {
+  try convolve(context, added: nil, activation: .copy)
+}
+
+/// The convolution of a node, then what is added to it, then the activation: one pass over the result where a kernel does it.
+func convolve(_ context: EvaluationContext, added: Tensor?, activation: UnaryOperation) throws -> Tensor {
   let x = try context.tensor(0)
-  let result = try convolved(x, by: context.tensor(1), context)
-  guard let bias = try context.optionalTensor(2) else { return result }
-  guard bias.extents == [result.extents[1]] else {
-    throw context.failure(expected: "a bias [\(result.extents[1])]", found: "\(bias.extents)")
+  var result: Tensor
+  if x.type == .f32, x.rank == 3 || x.rank == 4 {
+    let (found, isFinished) = try convolvedByKernel(x, context, added: added, activation: activation)
+    if isFinished { return found }
+    result = found
+  } else {
+    result = try convolved(x, by: context.tensor(1), context)
+    if let bias = try bias(of: result, context) {
+      let column = [bias.extents[0]] + Array(repeating: 1, count: x.rank - 2)
+      result = try combine(result, bias.reshaped(column, context.memory), "Add", context)
+    }
   }
-  let column = [result.extents[1]] + Array(repeating: 1, count: x.rank - 2)
-  return try combine(result, bias.reshaped(column, context.memory), "Add", context)
+  if let added { result = try combine(result, added, "Add", context) }
+  return activation == .copy ? result : try result.mapped(activation, context.memory)
+}
+
+/// The bias of a convolution, one number for each filter.
+private func bias(of result: Tensor, _ context: EvaluationContext) throws -> Tensor? {
+  guard let bias = try context.optionalTensor(2) else { return nil }
+  guard bias.extents == [result.extents[1]], bias.type == result.type else {
+    throw context.failure(
+      expected: "a bias [\(result.extents[1])] of \(result.type)", found: "\(bias.type)\(bias.extents)")
+  }
+  return bias.contiguous(context.memory)
+}
+
+/// The extents of a convolution.
+private struct ConvolutionShape {
+  let groups: Int
+  /// Filters of one group.
+  let filters: Int
+  /// Channels of one group.
+  let channels: Int
+  let window: SlidingWindow
+
+  init(_ x: Tensor, weights: [Int], _ context: EvaluationContext) throws {
+    groups = context.node.integer("group", default: 1)
+    guard x.rank >= 3, weights.count == x.rank, groups > 0, weights[0] % groups == 0,
+      weights[1].multipliedReportingOverflow(by: groups) == (x.extents[1], false)
+    else {
+      throw context.failure(
+        expected: "[N, C, …] and filters [M, C / \(groups), …]", found: "\(x.extents) and \(weights)")
+    }
+    let kernel = Array(weights.dropFirst(2))
+    if let stated = context.node.integers("kernel_shape"), stated != kernel {
+      throw context.failure(expected: "filters of the extents \(stated)", found: "\(weights)")
+    }
+    window = try SlidingWindow(of: x, kernel: kernel, context)
+    filters = weights[0] / groups
+    channels = weights[1]
+  }
+}
+
+/// A convolution over one or two axes, with its bias; `isFinished` when also the addend and the activation are done.
+private func convolvedByKernel(
+  _ x: Tensor, _ context: EvaluationContext, added: Tensor?, activation: UnaryOperation
+) throws -> (Tensor, isFinished: Bool) {
+  let memory = context.memory
+  var packed: PackedMatrix?
+  var plain: Tensor?
+  let extents: [Int]
+  if memory.precision != .double, let weight = context.weight(1),
+    ExecutionPlan.isPackedOperand(context.node, 1, weight, memory.precision)
+  {
+    extents = weight.shape.extents
+    packed = try context.matrices.matrix(of: ExecutionPlan.matrix(of: weight, in: context.node), pool: context.pool)
+  } else {
+    let weights = try context.tensor(1)
+    guard weights.type == .f32 else {
+      throw context.failure(.typeMismatch, expected: "filters of F32", found: "\(weights.type)")
+    }
+    extents = weights.extents
+    plain = weights.contiguous(memory)
+  }
+  let shape = try ConvolutionShape(x, weights: extents, context)
+  let result = try memory.tensor(.f32, [x.extents[0], extents[0]] + shape.window.output)
+  let bias = try bias(of: result, context)
+  let fits = added.map { $0.extents == result.extents && $0.type == .f32 } ?? true
+  if result.elementCount == 0 { return (result, fits) }
+  func axis(_ index: Int) -> Convolution.Axis {
+    guard index >= 0 else { return Convolution.Axis(input: 1, output: 1, window: 1, stride: 1, dilation: 1, before: 0) }
+    let window = shape.window
+    return Convolution.Axis(
+      input: window.input[index], output: window.output[index], window: window.kernel[index],
+      stride: window.strides[index], dilation: window.dilations[index], before: window.before[index])
+  }
+  var convolution = Convolution(
+    batch: x.extents[0], groups: shape.groups, channels: shape.channels, filters: shape.filters, rows: axis(x.rank - 4),
+    columns: axis(x.rank - 3))
+  if fits { convolution.activation = activation }
+  let source = x.contiguous(memory)
+  let addend = fits ? added?.contiguous(memory) : nil
+  let filters: Convolution.Filters
+  if let packed {
+    filters = .packed(packed)
+  } else if let plain {
+    filters = .plain(plain.pointer(Float.self))
+  } else {
+    throw context.failure(.illFormed, expected: "filters", found: "none")
+  }
+  convolution(
+    source.pointer(Float.self), filters, bias: bias?.pointer(Float.self), added: addend?.pointer(Float.self),
+    into: result.written(Float.self), pool: context.pool)
+  withExtendedLifetime((source.buffer, plain?.buffer, bias?.buffer, addend?.buffer)) {}
+  return (result, fits)
 }
 
 /// The convolution without a bias; operands of one numeric type.
 func convolved(_ x: Tensor, by weights: Tensor, _ context: EvaluationContext) throws -> Tensor {
-  let groups = context.node.integer("group", default: 1)
-  guard x.rank >= 3, weights.rank == x.rank, groups > 0, weights.extents[0] % groups == 0,
-    weights.extents[1].multipliedReportingOverflow(by: groups) == (x.extents[1], false), x.type == weights.type
-  else {
-    throw context.failure(
-      expected: "[N, C, …] and filters [M, C / \(groups), …] of one type", found: "\(x.extents) and \(weights.extents)")
+  guard x.type == weights.type else {
+    throw context.failure(.typeMismatch, expected: "filters of \(x.type)", found: "\(weights.type)")
   }
-  let kernel = Array(weights.extents.dropFirst(2))
-  if let stated = context.node.integers("kernel_shape"), stated != kernel {
-    throw context.failure(expected: "filters of the extents \(stated)", found: "\(weights.extents)")
-  }
-  let window = try SlidingWindow(of: x, kernel: kernel, context)
-  let (batch, depth) = (x.extents[0], weights.extents[1])
-  let filters = weights.extents[0] / groups
+  let shape = try ConvolutionShape(x, weights: weights.extents, context)
+  let (groups, depth, filters, window) = (shape.groups, shape.channels, shape.filters, shape.window)
+  let kernel = window.kernel
+  let batch = x.extents[0]
   let count = try context.elementCount(window.output)
   let result = try context.memory.tensor(x.type, [batch, weights.extents[0]] + window.output)
   if result.elementCount == 0 { return result }

@@ -1,16 +1,21 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import TensorKernels
 
-/// e^x in double precision.
-func exponential(_ x: Double) -> Double { exp(x) }
+// The kernels' functions for one double each: the same bits on every system, which its mathematical library would not give.
 
-/// ln x in double precision.
-func logarithm(_ x: Double) -> Double { log(x) }
+/// e^x
+func exponential(_ x: Double) -> Double { Kernels.unary(.exponential, x) }
 
-/// tanh x in double precision.
-func hyperbolicTangent(_ x: Double) -> Double { tanh(x) }
+/// ln x
+func logarithm(_ x: Double) -> Double { Kernels.unary(.logarithm, x) }
+
+/// tanh x
+func hyperbolicTangent(_ x: Double) -> Double { Kernels.unary(.hyperbolicTangent, x) }
+
+/// x^y
+func raised(_ x: Double, to y: Double) -> Double { Kernels.power(x, y) }
+
+/// The cosine of an angle of any size.
+func cosine(_ x: Double) -> Double { Kernels.unary(.cosine, x) }
+
+/// The sine of an angle of any size.
+func sine(_ x: Double) -> Double { Kernels.unary(.sine, x) }

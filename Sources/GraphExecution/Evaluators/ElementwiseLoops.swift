@@ -40,12 +40,23 @@ struct MatrixLoops {
 }
 
 extension Tensor {
-  /// Applies a kernel's function to every element of a F32 tensor.
-  func mapped(_ operation: UnaryOperation, _ memory: Memory) throws -> Tensor {
-    let result = try memory.tensor(.f32, extents)
+  /// Applies a kernel's function to every element of a tensor of F32 or F64.
+  ///
+  /// - Parameter target: where the result of F32 goes, when not to memory of its own: dense, and this tensor itself or of other memory.
+  func mapped(_ operation: UnaryOperation, _ memory: Memory, into target: Tensor? = nil) throws -> Tensor {
+    if type == .f64 {
+      let dense = contiguous(memory)
+      let result = try memory.tensor(.f64, extents)
+      Kernels.unary(
+        operation, UnsafeBufferPointer(start: dense.pointer(Double.self), count: elementCount),
+        into: UnsafeMutableBufferPointer(start: result.written(Double.self), count: elementCount), pool: memory.pool)
+      withExtendedLifetime(dense) {}
+      return result
+    }
+    let result = try target ?? memory.tensor(.f32, extents)
     if extents.contains(0) { return result }
     guard let loops = MatrixLoops(extents, [strides, result.strides]), loops.columnStride(0) == 1 else {
-      return try contiguous(memory).mapped(operation, memory)
+      return try contiguous(memory).mapped(operation, memory, into: target)
     }
     nonisolated(unsafe) let x = pointer(Float.self)
     nonisolated(unsafe) let y = result.written(Float.self)
@@ -62,15 +73,18 @@ extension Tensor {
   }
 
   /// Combines two F32 tensors by a kernel's function; `extents` is what both broadcast to.
+  ///
+  /// - Parameter destination: where the result goes, when not to memory of its own: dense, and one operand itself or of other memory.
   func combined(
-    _ operation: BinaryOperation, with other: Tensor, extents: [Int], _ memory: Memory
+    _ operation: BinaryOperation, with other: Tensor, extents: [Int], _ memory: Memory, into destination: Tensor? = nil
   ) throws -> Tensor {
-    let result = try memory.tensor(.f32, extents)
+    let result = try destination ?? memory.tensor(.f32, extents)
     if extents.contains(0) { return result }
     let a = broadcast(to: extents)
     let b = other.broadcast(to: extents)
     guard let loops = MatrixLoops(extents, [a.strides, b.strides, result.strides]), loops.columnStride(2) == 1 else {
-      return try contiguous(memory).combined(operation, with: other.contiguous(memory), extents: extents, memory)
+      return try contiguous(memory).combined(
+        operation, with: other.contiguous(memory), extents: extents, memory, into: destination)
     }
     nonisolated(unsafe) let left = a.pointer(Float.self)
     nonisolated(unsafe) let right = b.pointer(Float.self)

@@ -2,14 +2,6 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// One step of a training algorithm for any number of tensors: operands are the rate, the number of steps before, then the tensors, their
 /// gradients and their states, each of the lists as long as the first.
 ///
@@ -48,7 +40,8 @@ func evaluateOptimizer(_ context: EvaluationContext) throws -> [Tensor] {
         let (alpha, beta) = (number("alpha", 0.9), number("beta", 0.999))
         let mean = alpha * values[2][place] + (1 - alpha) * gradient
         let square = beta * values[3][place] + (1 - beta) * gradient * gradient
-        let adjusted = steps > 0 ? rate * (1 - pow(beta, steps)).squareRoot() / (1 - pow(alpha, steps)) : rate
+        let adjusted =
+          steps > 0 ? rate * (1 - raised(beta, to: steps)).squareRoot() / (1 - raised(alpha, to: steps)) : rate
         let moved = x - adjusted * mean / (square.squareRoot() + number("epsilon", 0))
         updated[0][place] = (1 - number("norm_coefficient_post", 0)) * moved
         updated[1][place] = mean

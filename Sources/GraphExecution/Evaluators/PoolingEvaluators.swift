@@ -3,14 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 private func window(of x: Tensor, _ context: EvaluationContext) throws -> SlidingWindow {
   guard let kernel = context.node.integers("kernel_shape") else {
     throw context.failure(.illFormed, expected: "the attribute \"kernel_shape\"", found: "none")
@@ -110,10 +102,11 @@ private func pooling<Element: FloatElement>(
         let offset = offsets[position * count + place]
         if offset < 0 { continue }
         let value = from[channel * plane + offset]
-        sum += isMean ? value : power == 2 ? value * value : Element(pow(abs(Double(value)), power))
+        sum += isMean ? value : power == 2 ? value * value : Element(raised(abs(Double(value)), to: power))
       }
       to[channel * count + place] =
-        isMean ? sum / Element(divisors[place]) : power == 2 ? sum.squareRoot() : Element(pow(Double(sum), 1 / power))
+        isMean
+        ? sum / Element(divisors[place]) : power == 2 ? sum.squareRoot() : Element(raised(Double(sum), to: 1 / power))
     }
   }
   withExtendedLifetime(x) {}
@@ -146,7 +139,7 @@ func evaluateGlobalPooling(_ context: EvaluationContext) throws -> Tensor {
     let part = values[row * size..<(row + 1) * size]
     switch name {
     case "GlobalMaxPool": return part.max() ?? -.infinity
-    case "GlobalLpPool": return pow(part.reduce(0) { $0 + pow(abs($1), power) }, 1 / power)
+    case "GlobalLpPool": return raised(part.reduce(0) { $0 + raised(abs($1), to: power) }, to: 1 / power)
     default: return part.reduce(0, +) / Double(size)
     }
   }

@@ -1,14 +1,7 @@
 import ModelGraph
 import PollardBase
+import TensorKernels
 import TensorStorage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Bytes that an element takes while it is computed in double precision: what is made of it and what it is made of.
 let wide = 16
@@ -223,11 +216,11 @@ private struct RecurrentActivation {
   init?(_ name: String, _ alphas: inout [Float], _ betas: inout [Float]) {
     func take(_ list: inout [Float], _ value: Double) -> Double { list.isEmpty ? value : Double(list.removeFirst()) }
     switch name.lowercased() {
-    case "tanh": function = { tanh($0) }
-    case "sigmoid": function = { 1 / (1 + exp(-$0)) }
+    case "tanh": function = { hyperbolicTangent($0) }
+    case "sigmoid": function = { Kernels.unary(.sigmoid, $0) }
     case "relu": function = { $0 < 0 ? 0 : $0 }
     case "softsign": function = { $0 / (1 + abs($0)) }
-    case "softplus": function = { max($0, 0) + log1p(exp(-abs($0))) }
+    case "softplus": function = { Kernels.unary(.softplus, $0) }
     case "leakyrelu":
       let alpha = take(&alphas, 0.01)
       function = { $0 < 0 ? alpha * $0 : $0 }
@@ -236,13 +229,13 @@ private struct RecurrentActivation {
       function = { $0 > alpha ? $0 : 0 }
     case "elu":
       let alpha = take(&alphas, 1)
-      function = { $0 < 0 ? alpha * expm1($0) : $0 }
+      function = { $0 < 0 ? alpha * Kernels.unary(.exponentialMinusOne, $0) : $0 }
     case "affine":
       let (alpha, beta) = (take(&alphas, 1), take(&betas, 0))
       function = { alpha * $0 + beta }
     case "scaledtanh":
       let (alpha, beta) = (take(&alphas, 1), take(&betas, 1))
-      function = { alpha * tanh(beta * $0) }
+      function = { alpha * hyperbolicTangent(beta * $0) }
     case "hardsigmoid":
       let (alpha, beta) = (take(&alphas, 0.2), take(&betas, 0.5))
       function = { min(max(alpha * $0 + beta, 0), 1) }

@@ -2,14 +2,6 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// The discrete Fourier transform along an axis, or its inverse; real signals have a last axis of extent 1, complex ones of extent 2.
 ///
 /// - x: `[…, n, …, 1 or 2]`; y: `[…, m, …, 2]`, m being `dft_length`, or half of it and one where `onesided`; the inverse of a one-sided
@@ -146,8 +138,8 @@ private struct FourierTransform {
     self.length = length
     self.isInverse = isInverse
     let angles = (0..<length).map { 2 * Double.pi * Double($0) / Double(length) }
-    cosines = angles.map { cos($0) }
-    sines = angles.map { isInverse ? sin($0) : -sin($0) }
+    cosines = angles.map { cosine($0) }
+    sines = angles.map { isInverse ? sine($0) : -sine($0) }
   }
 
   func callAsFunction(_ signal: Signal) -> Signal {
@@ -208,10 +200,12 @@ func evaluateMelWeights(_ context: EvaluationContext) throws -> Tensor {
   else { throw context.failure(expected: "counts and frequencies", found: "\(count), \(length), \(rate), \(bounds)") }
   let bins = length / 2 + 1
   try context.checkSize([wide, bins, max(count, 1)])
-  let (low, high) = (2595 * log10(1 + bounds[0] / 700), 2595 * log10(1 + bounds[1] / 700))
+  // The mel scale has decimal logarithms.
+  let scale = 2595 / logarithm(10)
+  let (low, high) = (scale * logarithm(1 + bounds[0] / 700), scale * logarithm(1 + bounds[1] / 700))
   let step = (high - low) / Double(count + 2)
   let places = (0..<count + 2).map { index in
-    let frequency = 700 * (pow(10, (Double(index) * step + low) / 2595) - 1)
+    let frequency = 700 * (raised(10, to: (Double(index) * step + low) / 2595) - 1)
     return Int(min((Double(length + 1) * frequency / Double(rate)).rounded(.down), Double(limit)))
   }
   var result = Array(repeating: 0.0, count: bins * count)

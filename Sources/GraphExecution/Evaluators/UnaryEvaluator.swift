@@ -3,14 +3,6 @@ import PollardBase
 import TensorKernels
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// The operators on one operand, element by element.
 let unaryNames = [
   "Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh",
@@ -32,6 +24,16 @@ func kernelOperation(of node: Node) -> UnaryOperation? {
   case "Reciprocal": return .reciprocal
   case "Sin": return .sine
   case "Cos": return .cosine
+  case "Tan": return .tangent
+  case "Asin": return .arcsine
+  case "Acos": return .arccosine
+  case "Atan": return .arctangent
+  case "Sinh": return .hyperbolicSine
+  case "Cosh": return .hyperbolicCosine
+  case "Asinh": return .inverseHyperbolicSine
+  case "Acosh": return .inverseHyperbolicCosine
+  case "Atanh": return .inverseHyperbolicTangent
+  case "Mish": return .mish
   case "Erf": return .errorFunction
   case "Tanh": return .hyperbolicTangent
   case "Sigmoid": return .sigmoid
@@ -63,10 +65,7 @@ func evaluateUnary(_ context: EvaluationContext) throws -> Tensor {
   default: break
   }
   switch x.type {
-  case .f32: return try evaluateFloats(x, context)
-  case .f64:
-    let function = try doubleFunction(context)
-    return try x.map(context.memory) { (value: Double) in function(value) }
+  case .f32, .f64: return try evaluateFloats(x, context)
   default:
     guard let element = x.type.integerElement else {
       throw context.failure(.typeMismatch, expected: "numbers", found: "\(x.type)")
@@ -75,29 +74,59 @@ func evaluateUnary(_ context: EvaluationContext) throws -> Tensor {
   }
 }
 
+/// Functions with parameters, from those of the kernels.
 private func evaluateFloats(_ x: Tensor, _ context: EvaluationContext) throws -> Tensor {
   let memory = context.memory
   if let operation = kernelOperation(of: context.node) { return try x.mapped(operation, memory) }
-  switch context.node.op.name {
-  case "LeakyRelu":
-    let alpha = context.node.float("alpha") ?? 0.01
-    return try x.map(memory) { (value: Float) in value < 0 ? alpha * value : value }
-  case "Elu":
-    let alpha = context.node.float("alpha") ?? 1
-    return try x.zip(x.mapped(.exponential, memory), extents: x.extents, memory) { (value: Float, power: Float) in
-      value <= 0 ? alpha * (power - 1) : value
+  func number(_ name: String, _ value: Float) -> Double { Double(context.node.float(name) ?? value) }
+  /// `above · x`, and `below · (e^x - 1)` where x is not above zero.
+  func exponentialBelowZero(_ below: Double, above: Double) throws -> Tensor {
+    try combined(x, x.mapped(.exponentialMinusOne, memory), context) { value, power in
+      value <= 0 ? below * power : above * value
     }
-  case "Mish":
-    let gate = try x.mapped(.softplus, memory).mapped(.hyperbolicTangent, memory)
-    return try x.combined(.multiply, with: gate, extents: x.extents, memory)
-  case "Swish":
-    let alpha = Tensor(floats: [context.node.float("alpha") ?? 1], extents: [])
-    let gate = try x.combined(.multiply, with: alpha, extents: x.extents, memory).mapped(.sigmoid, memory)
-    return try x.combined(.multiply, with: gate, extents: x.extents, memory)
-  default:
-    let function = try doubleFunction(context)
-    return try x.map(memory) { (value: Float) in Float(function(Double(value))) }
   }
+  switch context.node.op.name {
+  case "Elu": return try exponentialBelowZero(number("alpha", 1), above: 1)
+  case "Celu":
+    let alpha = number("alpha", 1)
+    let powers = try mapped(x, context) { $0 / alpha }.mapped(.exponentialMinusOne, memory)
+    return try combined(x, powers, context) { value, power in value > 0 ? value : alpha * power }
+  case "Selu":
+    let (alpha, gamma) = (number("alpha", 1.67326319217681884765625), number("gamma", 1.05070102214813232421875))
+    return try exponentialBelowZero(gamma * alpha, above: gamma)
+  case "Swish": return try swish(x, context.node.float("alpha") ?? 1, context)
+  default:
+    let function = try arithmeticFunction(context.node.op.name, number, context)
+    return try mapped(x, context, function)
+  }
+}
+
+/// `x · sigmoid(alpha · x)` of a tensor of F32 or F64.
+func swish(_ x: Tensor, _ alpha: Float, _ context: EvaluationContext) throws -> Tensor {
+  guard x.type.floatElement != nil else {
+    throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
+  }
+  if alpha == 1 { return try x.mapped(.silu, context.memory) }
+  let gate = try mapped(x, context) { Double(alpha) * $0 }.mapped(.sigmoid, context.memory)
+  return try combined(x, gate, context) { $0 * $1 }
+}
+
+/// Applies a function to every element, in double precision, rounded once.
+private func mapped(
+  _ x: Tensor, _ context: EvaluationContext, _ function: @escaping @Sendable (Double) -> Double
+) throws -> Tensor {
+  x.type == .f64
+    ? try x.map(context.memory) { (value: Double) in function(value) }
+    : try x.map(context.memory) { (value: Float) in Float(function(Double(value))) }
+}
+
+/// Combines two tensors of equal extents, in double precision, rounded once.
+private func combined(
+  _ x: Tensor, _ y: Tensor, _ context: EvaluationContext, _ function: @escaping @Sendable (Double, Double) -> Double
+) throws -> Tensor {
+  x.type == .f64
+    ? try x.zip(y, extents: x.extents, context.memory) { (a: Double, b: Double) in function(a, b) }
+    : try x.zip(y, extents: x.extents, context.memory) { (a: Float, b: Float) in Float(function(Double(a), Double(b))) }
 }
 
 private func evaluateIntegers<Element: IntegerElement>(
@@ -112,8 +141,9 @@ private func evaluateIntegers<Element: IntegerElement>(
   case "Sign": return try map { $0.signum() }
   case "Relu": return try map { $0 < 0 ? 0 : $0 }
   case "BitwiseNot": return try map { ~$0 }
-  case "Erf", "Shrink":
-    let function = try doubleFunction(context)
+  case "Erf": return try map { held(Float(Kernels.unary(.errorFunction, Double($0))), Element.self) }
+  case "Shrink":
+    let function = try arithmeticFunction("Shrink", { Double(context.node.float($0) ?? $1) }, context)
     return try map { held(Float(function(Double($0))), Element.self) }
   default: throw context.failure(.typeMismatch, expected: "floating-point numbers", found: "\(x.type)")
   }
@@ -137,51 +167,15 @@ private func classify(_ x: Tensor, _ context: EvaluationContext) throws -> Tenso
 /// A number held between 0 and 1; NaN stays.
 private func unitRange(_ value: Double) -> Double { value < 0 ? 0 : value > 1 ? 1 : value }
 
-/// The function in double precision, from the system's mathematical library.
-private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (Double) -> Double {
-  let node = context.node
-  func number(_ name: String, _ value: Float) -> Double { Double(node.float(name) ?? value) }
-  switch node.op.name {
-  case "Neg": return { -$0 }
-  case "Abs": return { abs($0) }
-  case "Exp": return { exp($0) }
-  case "Log": return { log($0) }
-  case "Sqrt": return { $0.squareRoot() }
-  case "Reciprocal": return { 1 / $0 }
-  case "Sin": return { sin($0) }
-  case "Cos": return { cos($0) }
-  case "Tan": return { tan($0) }
-  case "Asin": return { asin($0) }
-  case "Acos": return { acos($0) }
-  case "Atan": return { atan($0) }
-  case "Sinh": return { sinh($0) }
-  case "Cosh": return { cosh($0) }
-  case "Asinh": return { asinh($0) }
-  case "Acosh": return { acosh($0) }
-  case "Atanh": return { atanh($0) }
-  case "Erf": return { erf($0) }
-  case "Tanh": return { tanh($0) }
-  case "Sigmoid": return { 1 / (1 + exp(-$0)) }
-  case "Relu": return { $0 < 0 ? 0 : $0 }
-  case "Sign": return { $0 > 0 ? 1 : $0 < 0 ? -1 : $0 }
-  case "Floor": return { $0.rounded(.down) }
-  case "Ceil": return { $0.rounded(.up) }
-  case "Round": return { $0.rounded(.toNearestOrEven) }
+/// Functions that need no more than arithmetic, which gives the same bits everywhere.
+private func arithmeticFunction(
+  _ name: String, _ number: (String, Float) -> Double, _ context: EvaluationContext
+) throws -> @Sendable (Double) -> Double {
+  switch name {
   case "Softsign": return { $0 / (1 + abs($0)) }
-  case "Softplus": return { max($0, 0) + log1p(exp(-abs($0))) }
-  case "Mish": return { $0 * tanh(max($0, 0) + log1p(exp(-abs($0)))) }
   case "LeakyRelu":
     let alpha = number("alpha", 0.01)
     return { $0 < 0 ? alpha * $0 : $0 }
-  case "Elu":
-    let alpha = number("alpha", 1)
-    return { $0 <= 0 ? alpha * expm1($0) : $0 }
-  case "Celu":
-    let alpha = number("alpha", 1)
-    return { $0 > 0 ? $0 : alpha * expm1($0 / alpha) }
-  case "Selu":
-    let (alpha, gamma) = (number("alpha", 1.67326319217681884765625), number("gamma", 1.05070102214813232421875))
-    return { gamma * ($0 <= 0 ? alpha * expm1($0) : $0) }
   case "ThresholdedRelu":
     let alpha = number("alpha", 1)
     return { $0 > alpha ? $0 : 0 }
@@ -192,12 +186,6 @@ private func doubleFunction(_ context: EvaluationContext) throws -> @Sendable (D
   case "Shrink":
     let (bias, bound) = (number("bias", 0), number("lambd", 0.5))
     return { $0 < -bound ? $0 + bias : $0 > bound ? $0 - bias : 0 }
-  case "Swish":
-    let alpha = number("alpha", 1)
-    return { $0 / (1 + exp(-alpha * $0)) }
-  case "Gelu" where node.string("approximate") == "tanh":
-    return { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }
-  case "Gelu": return { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) }
-  default: throw context.failure(.unsupported, expected: "a known function", found: "\(node.op)")
+  default: throw context.failure(.unsupported, expected: "a known function", found: "\(context.node.op)")
   }
 }

@@ -2,15 +2,7 @@ import ModelGraph
 import PollardBase
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
-/// A window of a sum of cosines: `wₙ = a₀ - a₁ · cos(2πn / N) + a₂ · cos(4πn / N)`, N the size, or one less when it is symmetric.
+/// A window of a sum of cosines: `wₙ = a₀ - a₁ · cosine(2πn / N) + a₂ · cosine(4πn / N)`, N the size, or one less when it is symmetric.
 ///
 /// Computed in double precision.
 /// - Source: ONNX HannWindow-17, HammingWindow-17, BlackmanWindow-17.
@@ -27,7 +19,7 @@ func evaluateWindow(_ context: EvaluationContext, _ factors: [Double]) throws ->
   let values = result.written(Double.self)
   for index in 0..<size {
     let angle = Double(index) * step
-    values[index] = factors[0] - factors[1] * cos(angle) + factors[2] * cos(2 * angle)
+    values[index] = factors[0] - factors[1] * cosine(angle) + factors[2] * cosine(2 * angle)
   }
   return try cast(result, to: target, context)
 }

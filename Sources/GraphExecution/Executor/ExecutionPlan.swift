@@ -5,12 +5,14 @@ import TensorStorage
 
 /// The order of work for a graph: its nodes, some of them joined, and the constants they read.
 struct ExecutionPlan: Sendable {
-  /// One node, or a product with what is applied to its result at once.
+  /// One node, or a product or convolution with what is applied to its result at once.
   struct Step: Sendable {
     /// The nodes, each reading the one before.
     var nodes: [Int]
     /// The vector added to each row of the product.
     var bias: ValueID?
+    /// The tensor added to the result of a convolution.
+    var added: ValueID?
     /// The function applied after it.
     var activation = UnaryOperation.copy
   }
@@ -76,13 +78,26 @@ struct ExecutionPlan: Sendable {
   static func isPackedOperand(
     _ node: Node, _ slot: Int, _ weight: Weight, _ precision: ComputingPrecision
   ) -> Bool {
-    (node.op == OperatorName("MatMul") || node.op == OperatorName("Gemm")) && slot == 1 && weight.shape.rank == 2
-      && weight.type.tracked(in: precision) == .f32 && weight.type.canBeCast(to: .f32)
+    guard slot == 1, weight.type.tracked(in: precision) == .f32, weight.type.canBeCast(to: .f32) else { return false }
+    if node.op == OperatorName("Conv") {
+      return hasKernel(node, weight, precision) && node.integer("group", default: 1) == 1
+        && !weight.shape.extents.contains(0)
+    }
+    return (node.op == OperatorName("MatMul") || node.op == OperatorName("Gemm")) && weight.shape.rank == 2
+  }
+
+  /// Whether a convolution is one over one or two axes, in F32.
+  private static func hasKernel(_ node: Node, _ weight: Weight, _ precision: ComputingPrecision) -> Bool {
+    node.op == OperatorName("Conv") && (weight.shape.rank == 3 || weight.shape.rank == 4)
+      && weight.type.tracked(in: precision) == .f32
   }
 
   /// The matrix `[depth, columns]` that a packed operand stands for.
   static func matrix(of weight: Weight, in node: Node) -> Weight {
-    node.op == OperatorName("Gemm") && node.integer("transB", default: 0) != 0 ? weight.transposed() : weight
+    if node.op == OperatorName("Conv"), let filters = weight.shape.extents.first, filters > 0 {
+      return weight.reshaped(Shape([filters, weight.shape.extents.dropFirst().reduce(1, *)])).transposed()
+    }
+    return node.op == OperatorName("Gemm") && node.integer("transB", default: 0) != 0 ? weight.transposed() : weight
   }
 
   /// The weights that products pack, each once.
@@ -99,7 +114,7 @@ struct ExecutionPlan: Sendable {
     return result
   }
 
-  /// Joins `MatMul → Add(bias) → activation` where nobody else reads what lies between.
+  /// Joins `MatMul → Add(bias) → activation` and `Conv → Add(tensor) → activation` where nobody else reads what lies between.
   private static func join(_ graph: Graph, _ precision: ComputingPrecision) -> [Step] {
     let uses = graph.uses
     let outputs = Set(graph.outputs)
@@ -109,17 +124,27 @@ struct ExecutionPlan: Sendable {
       else { return nil }
       return found[0]
     }
+    var producers: [Int?] = Array(repeating: nil, count: graph.values.count)
+    for (index, node) in graph.nodes.enumerated() {
+      for case let output? in node.outputs { producers[output.index] = index }
+    }
     var joined: Set<Int> = []
     var steps: [Step] = []
     for (index, node) in graph.nodes.enumerated() where !joined.contains(index) {
       var step = Step(nodes: [index])
       defer { steps.append(step) }
-      guard node.op == OperatorName("MatMul"), let matrix = node.input(1), let weight = graph[matrix].initializer,
-        isPackedOperand(node, 1, weight, precision)
-      else {
+      guard let matrix = node.input(1), let weight = graph[matrix].initializer else { continue }
+      if hasKernel(node, weight, precision) {
+        // The addend is there already: of two convolutions that are added, the later one adds.
+        if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"), use.slot < 2,
+          let other = graph.nodes[use.node].input(1 - use.slot), (producers[other.index] ?? -1) < index
+        {
+          step.nodes.append(use.node)
+          step.added = other
+        }
+      } else if node.op != OperatorName("MatMul") || !isPackedOperand(node, 1, weight, precision) {
         continue
-      }
-      if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"),
+      } else if let use = onlyUse(node), graph.nodes[use.node].op == OperatorName("Add"),
         let other = graph.nodes[use.node].input(1 - use.slot), let bias = graph[other].initializer,
         bias.shape.extents == [weight.shape[1]], bias.type.tracked(in: precision) == .f32, use.slot < 2
       {

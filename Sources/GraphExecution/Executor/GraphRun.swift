@@ -5,14 +5,14 @@ import TensorStorage
 
 /// One evaluation of a plan: the values that are alive, and how often each is still to be read.
 struct GraphRun {
-  private let plan: ExecutionPlan
-  private let memory: Memory
+  let plan: ExecutionPlan
+  let memory: Memory
   private let matrices: PackedMatrices
   private let wanted: Set<ValueID>
   /// Values that are not computed but given.
   private let given: [ValueID: Tensor]
-  private var values: [Tensor?]
-  private var readsLeft: [Int]
+  var values: [Tensor?]
+  var readsLeft: [Int]
   private var needed: [Bool]
   /// The step that comes next.
   private(set) var nextStep = 0
@@ -172,6 +172,11 @@ struct GraphRun {
 
   private mutating func evaluateNode(_ index: Int, _ observe: (ValueID, Tensor) throws -> Void) throws {
     let node = plan.graph.nodes[index]
+    if let result = try evaluatedInPlace(node) {
+      release(node)
+      if case let output?? = node.outputs.first, readsLeft[output.index] > 0 { values[output.index] = result }
+      return try show(node, observe)
+    }
     let context = try context(node)
     let results: [Tensor]
     do {
@@ -193,12 +198,18 @@ struct GraphRun {
     try show(node, observe)
   }
 
-  /// A product with its bias and activation.
+  /// A product or convolution with what is added to it and its activation.
   private mutating func evaluateJoined(_ step: ExecutionPlan.Step) throws {
     let nodes = plan.graph.nodes
     let context = try context(nodes[step.nodes[0]])
-    let bias = try step.bias.map { try constant($0) }
-    let result = try multiply(context, bias: bias, activation: step.activation)
+    let result: Tensor
+    if context.node.op == OperatorName("Conv") {
+      let added = try step.added.map { try values[$0.index] ?? constant($0) }
+      result = try convolve(context, added: added, activation: step.activation)
+    } else {
+      let bias = try step.bias.map { try constant($0) }
+      result = try multiply(context, bias: bias, activation: step.activation)
+    }
     for index in step.nodes { release(nodes[index]) }
     if let last = step.nodes.last, case let output?? = nodes[last].outputs.first { values[output.index] = result }
   }

@@ -5,15 +5,15 @@ import TensorStorage
 
 /// Where weights are while a graph runs.
 public enum WeightResidency: Sendable, Hashable {
-  /// All matrices are packed once and kept. Packed matrices take 4 bytes per element.
+  /// All matrices are packed once and kept. Packed matrices take 2 bytes per element of F16 or BF16, else 4.
   case resident
   /// Each matrix is packed when its node is reached and released after it: memory for one matrix, slower.
   case streamed
   /// `resident` if the packed matrices take fewer bytes than this, else `streamed`.
   case residentUpTo(bytes: Int)
 
-  /// Resident below 4 GiB.
-  public static let automatic = WeightResidency.residentUpTo(bytes: 4 << 30)
+  /// Resident below 4 GiB and half of the machine's memory.
+  public static let automatic = WeightResidency.residentUpTo(bytes: min(4 << 30, Memory.limit / 2))
 }
 
 /// The right-hand matrices of products, packed from lazy weights; equal weights are packed once.
@@ -39,7 +39,16 @@ final class PackedMatrices: Sendable {
   /// The bytes that a matrix takes when it is packed.
   static func byteCount(of weight: Weight) -> Int {
     let width = PackedMatrix.panelColumns
-    return (weight.shape[1] + width - 1) / width * width * weight.shape[0] * 4
+    return (weight.shape[1] + width - 1) / width * width * weight.shape[0] * encoding(of: weight).byteCount
+  }
+
+  /// How the numbers of a matrix are held: as they are stored where the kernels read that, else widened.
+  private static func encoding(of weight: Weight) -> FloatEncoding {
+    switch weight.type {
+    case .f16: .float16
+    case .bf16: .bfloat16
+    default: .float32
+    }
   }
 
   /// Elements that one thread reads before it packs them.
@@ -47,7 +56,8 @@ final class PackedMatrices: Sendable {
 
   /// Reads the weight in the order in which it is stored, a bounded chunk per thread at a time.
   private static func pack(_ weight: Weight, pool: ThreadPool) throws -> PackedMatrix {
-    let matrix = PackedMatrix(depth: weight.shape[0], columns: weight.shape[1])
+    let matrix = PackedMatrix(
+      depth: weight.shape[0], columns: weight.shape[1], heldAs: encoding(of: weight))
     let isTransposed = weight.outerPermutation != nil
     let source = weight.withoutOuterPermutation.cast(to: .f32)
     let rows = source.shape[0]

@@ -20,7 +20,7 @@ public struct Tensor: Sendable {
   let strides: [Int]
   /// The first element's place in the buffer, in elements.
   let offset: Int
-  let buffer: TensorBuffer
+  var buffer: TensorBuffer
   /// What the value is when it is no tensor; then it has no elements.
   let compound: CompoundValue?
 

@@ -31,7 +31,8 @@ final class TensorBuffer: @unchecked Sendable {
 
 /// Memory that was given back and waits for the next tensor of its size.
 ///
-/// Buffers that no tensor of a whole run wanted are freed at its end, so the pool follows the sizes in use.
+/// Buffers that no tensor of a whole run wanted are freed at its end, and large ones when others are needed, so the pool follows the sizes
+/// in use: what a run takes is about what its tensors take where most of them are alive.
 final class BufferPool: Sendable {
   /// Memory that nobody looks at.
   private struct Entry: @unchecked Sendable {
@@ -68,8 +69,26 @@ final class BufferPool: Sendable {
     return base
   }
 
+  /// Buffers of this size or more are freed for each other.
+  private static let largeBytes = 4 << 20
+
   func take(_ capacity: Int) -> UnsafeMutableRawPointer {
-    state.withLock { $0.free[capacity]?.popLast() }?.base ?? Self.allocate(capacity)
+    if let known = state.withLock({ $0.free[capacity]?.popLast() }) { return known.base }
+    if capacity >= Self.largeBytes { makeRoom(capacity) }
+    return Self.allocate(capacity)
+  }
+
+  /// Frees large buffers that wait, up to what is about to be taken: so the pool grows only where the tensors in use do.
+  private func makeRoom(_ wanted: Int) {
+    state.withLock { state in
+      var freed = 0
+      for capacity in state.free.keys.filter({ $0 >= Self.largeBytes }).sorted(by: >) {
+        while freed < wanted, let entry = state.free[capacity]?.popLast() {
+          entry.base.deallocate()
+          freed += capacity
+        }
+      }
+    }
   }
 
   func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {

@@ -1,26 +1,22 @@
 import PollardBase
+import TensorKernels
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+// Kernels give the same bits on every system, which its mathematical library would not; in single precision they are rounded
+// once from double.
 
-func naturalLogarithm(_ value: Double) -> Double { log(value) }
+func naturalLogarithm(_ value: Double) -> Double { Kernels.unary(.logarithm, value) }
 /// `2^value`.
-func binaryExponential(_ value: Double) -> Double { exp2(value) }
+func binaryExponential(_ value: Double) -> Double { Kernels.power(2, value) }
 /// `base^power` in single precision.
-func singlePower(_ base: Float, _ power: Float) -> Float { powf(base, power) }
+func singlePower(_ base: Float, _ power: Float) -> Float { Float(Kernels.power(Double(base), Double(power))) }
 /// The natural logarithm in single precision.
-func singleLogarithm(_ value: Float) -> Float { logf(value) }
+func singleLogarithm(_ value: Float) -> Float { Float(naturalLogarithm(Double(value))) }
 
 /// Inverse frequencies of rotary position embeddings, in single precision step by step as transformers computes them.
 package enum RotaryFrequencies {
   /// `θ^(-2i / headDim)` for i from 0 to headDim / 2 - 1 (Su et al. 2021, eq. 15).
   package static func unscaled(theta: Double, headDim: Int) -> [Float] {
-    exponents(headDim).map { 1 / powf(Float(theta), $0) }
+    exponents(headDim).map { 1 / singlePower(Float(theta), $0) }
   }
 
   /// `2i / headDim`.
@@ -44,7 +40,7 @@ package enum RotaryFrequencies {
 
   /// One list of the long-text stretching: `1 / (factor_i · θ^(2i / headDim))`.
   package static func longRope(theta: Double, factors: [Double], headDim: Int) -> [Float] {
-    zip(exponents(headDim), factors).map { 1 / (Float($1) * powf(Float(theta), $0)) }
+    zip(exponents(headDim), factors).map { 1 / (Float($1) * singlePower(Float(theta), $0)) }
   }
 
   /// Wavelengths above `length / low` are divided, those below `length / high` kept, the ones between blended.
@@ -63,7 +59,7 @@ package enum RotaryFrequencies {
     _ truncates: Bool
   ) -> [Float] {
     func correction(_ rotations: Double) -> Double {
-      (Double(headDim) * log(length / (rotations * 2 * Double.pi))) / (2 * log(theta))
+      (Double(headDim) * naturalLogarithm(length / (rotations * 2 * Double.pi))) / (2 * naturalLogarithm(theta))
     }
     var low = correction(fast)
     var high = correction(slow)
@@ -78,7 +74,7 @@ package enum RotaryFrequencies {
     return exponents(headDim).enumerated().map { index, exponent in
       let ramp = min(max((Float(index) - Float(low)) / Float(high - low), 0), 1)
       let kept = 1 - ramp
-      let wave = powf(Float(theta), exponent)
+      let wave = singlePower(Float(theta), exponent)
       return (1 / (factor * wave)) * (1 - kept) + (1 / wave) * kept
     }
   }

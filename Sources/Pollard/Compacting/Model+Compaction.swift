@@ -28,7 +28,10 @@ extension Model {
     report.isCopy = report.isCopy && options.maxShardSize == nil
     report.bytes.after = staged.weightBytes
     report.leftBehind = staged.leftBehind
-    report.notes += staged.notes
+    report.notes += stored.maskNotes + staged.notes
+    if case .file(let path)? = masks, let convention = try maskConvention(of: path) {
+      report.notes.append("the mask file holds \(convention)")
+    }
     if options.verifies {
       progress?("verifying before publishing")
       let verification = try verify(

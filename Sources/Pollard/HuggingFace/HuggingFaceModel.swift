@@ -57,10 +57,11 @@ package struct HuggingFaceModel: StoredModel {
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 
-  package var notes: [String] {
+  package var notes: [String] { folder.checkpoint.notes + imported.notes + maskNotes }
+
+  package var maskNotes: [String] {
     let pairs = imported.prunePairs.count
-    return folder.checkpoint.notes + imported.notes
-      + (pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : [])
+    return pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : []
   }
 
   package var inputPaths: [String] {

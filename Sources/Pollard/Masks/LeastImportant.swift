@@ -1,11 +1,14 @@
 /// Chooses the least important units, in runs that go together.
-struct LeastImportant {
+package struct LeastImportant {
   /// The runs to remove, by layer.
-  private(set) var chosen: [Set<Int>]
+  package private(set) var chosen: [Set<Int>]
   /// The layers that would lose all their units and keep a run.
-  private(set) var spared: [Int] = []
+  package private(set) var spared: [Int] = []
   /// The units that were asked to go and stay: because a layer keeps one, or because a run would be more than was asked for.
-  private(set) var missing = 0
+  package private(set) var missing = 0
+
+  /// Whether there was nothing to choose from.
+  package let isEmpty: Bool
 
   /// - Parameters:
   ///   - scores: a score for each run of each layer.
@@ -14,8 +17,9 @@ struct LeastImportant {
   ///   - keepsOne: whether each layer keeps a run.
   ///
   /// Equal scores: the lower layer goes first, then the lower run. A run that is more than what is left to remove is passed over.
-  init(_ scores: [[Double]], sizes: [[Int]], _ amount: UnitAmount?, _ scope: RankingScope, keepsOne: Bool) {
+  package init(_ scores: [[Double]], sizes: [[Int]], _ amount: UnitAmount?, _ scope: RankingScope, keepsOne: Bool) {
     chosen = scores.map { _ in [] }
+    isEmpty = scores.allSatisfy(\.isEmpty)
     guard let amount else { return }
     let totals = sizes.map { $0.reduce(0, +) }
     let places = scores.indices.flatMap { layer in scores[layer].indices.map { (layer: layer, run: $0) } }

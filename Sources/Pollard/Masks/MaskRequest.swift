@@ -77,7 +77,7 @@ public struct MaskRequest: Sendable, Hashable {
   public init(
     heads: UnitAmount? = nil, feedForward: UnitAmount? = nil, metric: ImportanceMetric = .l2,
     slices: WeightSlices = .output, norm: ContributionNorm = .l2, scope: RankingScope = .layer, seed: UInt64 = 0,
-    neuronGroup: Int? = nil, emptiesLayers: Bool = false, inputs: String? = nil, batch: Int = 8, length: Int = 64
+    neuronGroup: Int? = nil, emptiesLayers: Bool = false, inputs: String? = nil, batch: Int = 8, length: Int = 32
   ) {
     self.heads = heads
     self.feedForward = feedForward

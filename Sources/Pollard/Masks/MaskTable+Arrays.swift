@@ -30,6 +30,15 @@ extension ArrayMasks {
   }
 }
 
+extension Model {
+  /// The convention of a mask file, in words; nil for files under their own names.
+  ///
+  /// - Throws: what reading the file throws.
+  func maskConvention(of path: String) throws -> String? {
+    try ArrayMasks(FileSource(path: path), layers: layers)?.convention
+  }
+}
+
 extension MaskTable {
   /// Reads masks from arrays.
   ///

@@ -106,7 +106,9 @@ struct UnitSelection {
         "one \(kind) stays in \(layers) \(humanIndices(choice.spared)), though more were asked to go; --whole-layers removes all"
       )
     } else if gone.allSatisfy(\.isEmpty) {
-      if amount != .count(0), amount != .share(0) {
+      if choice.isEmpty {
+        notes.append("no \(kind) can be removed from this model")
+      } else if amount != .count(0), amount != .share(0) {
         notes.append("no \(kind) goes: the amount is less than one in a layer")
       }
     } else if choice.missing > 0 {

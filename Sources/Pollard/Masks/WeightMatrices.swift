@@ -36,30 +36,43 @@ struct WeightMatrix {
 
 extension Model {
   /// The matrices of the layers that products read, in the order of the file; tables, norms and biases are none.
+  ///
+  /// A matrix belongs to a layer when its name says so, or when it makes or reads units of one.
   func weightMatrices() throws -> [WeightMatrix] {
-    let graph = self.graph
+    let map = try stored.dimensionMap()
+    let graph = map.graph
     let uses = graph.uses
     let ids = Dictionary(
       graph.initializers.map { (graph[$0].name, $0) }, uniquingKeysWith: { first, _ in first })
+    var ofUnits: Set<ValueID> = []
+    for layer in map.layers {
+      let sets = [layer.heads.map(UnitSet.heads), layer.neurons.map(UnitSet.single)].compactMap { $0 }
+      ofUnits.formUnion(sets.flatMap { map.matrices(of: $0) }.map(\.value))
+    }
     var result: [WeightMatrix] = []
     for (name, weight) in try stored.storedTensors() {
       guard weight.shape.rank == 2, weight.type.canBeCast(to: .f32), weight.type.isFloatingPoint,
-        LayerLabel(name) != nil
+        LayerLabel(name) != nil || name.hasPrefix("blk.") || ids[name].map(ofUnits.contains) ?? false
       else { continue }
       var axis = 1
-      if let id = ids[name], let places = uses[id], let stored = graph[id].initializer, stored.shape.rank == 2 {
-        guard let place = places.first(where: { ["MatMul", "Gemm"].contains(graph.nodes[$0.node].op.name) }) else {
+      if let id = ids[name], let places = uses[id], let initializer = graph[id].initializer,
+        initializer.shape.rank == 2
+      {
+        guard let place = places.first(where: { Self.products.contains(graph.nodes[$0.node].op.name) }) else {
           continue
         }
+        let node = graph.nodes[place.node]
         let isTransposed =
-          graph.nodes[place.node].op.name == "Gemm"
-          && graph.nodes[place.node].integer(place.slot == 1 ? "transB" : "transA", default: 0) != 0
+          node.op.name == "Gemm" && node.integer(place.slot == 1 ? "transB" : "transA", default: 0) != 0
         let summed = (place.slot == 1) != isTransposed ? 0 : 1
-        axis = stored.outerPermutation.map { $0[summed] } ?? summed
-        if stored.withoutOuterPermutation.shape != weight.shape { axis = 1 }
+        if initializer.withoutOuterPermutation.shape == weight.shape {
+          axis = initializer.outerPermutation.map { $0[summed] } ?? summed
+        }
       }
       result.append(WeightMatrix(name: name, weight: weight, summedAxis: axis))
     }
     return result
   }
+
+  private static let products: Set<String> = ["MatMul", "Gemm", "FusedMatMul", "Attention"]
 }

@@ -28,6 +28,8 @@ package protocol StoredModel: Sendable {
   var byteCount: Int { get }
   /// Sentences about what was found while reading.
   var notes: [String] { get }
+  /// Sentences about masks that are stored with the weights, and in whose convention.
+  var maskNotes: [String] { get }
   /// What a compaction by this tool left with the model.
   var receipt: Receipt? { get }
   /// The files and folders that no output may replace.
@@ -78,6 +80,7 @@ package protocol StoredModel: Sendable {
 
 extension StoredModel {
   package var formatName: String { format.rawValue }
+  package var maskNotes: [String] { [] }
   package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
   package func dropping(layers: [Int]) throws -> any StoredModel {
     throw CompactionError(

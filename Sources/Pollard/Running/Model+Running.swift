@@ -15,16 +15,32 @@ public struct RunReport: Report {
   public var loadMilliseconds: Double
   /// The number of threads.
   public var threads: Int
+  /// The arithmetic.
+  public var precision: RunPrecision = .single
+  /// Where the time of one more evaluation went, by operator, in milliseconds, the largest first; empty unless the model was
+  /// evaluated several times. What a product or convolution is joined with counts to it.
+  public var operators: [(name: String, milliseconds: Double)] = []
 
   /// The document that `--json` prints.
   public var json: JSONValue {
-    [
-      "schema": reportSchema, "output": output.map { JSONValue($0) } ?? .null,
-      "outputs": .array(
-        outputs.map { ["name": JSONValue($0.name), "shape": .array($0.extents.map { JSONValue($0) })] }),
-      "milliseconds": .array(milliseconds.map { JSONValue(($0 * 1000).rounded() / 1000) }),
-      "load_milliseconds": JSONValue((loadMilliseconds * 1000).rounded() / 1000), "threads": JSONValue(threads),
-    ]
+    var document = JSONObject()
+    document["schema"] = reportSchema
+    document["output"] = output.map { JSONValue($0) } ?? .null
+    document["outputs"] = .array(
+      outputs.map { ["name": JSONValue($0.name), "shape": .array($0.extents.map { JSONValue($0) })] })
+    document["milliseconds"] = .array(milliseconds.map(Self.inMicroseconds))
+    document["load_milliseconds"] = Self.inMicroseconds(loadMilliseconds)
+    document["threads"] = JSONValue(threads)
+    document["precision"] = JSONValue(precision.rawValue)
+    if !operators.isEmpty {
+      document["operators"] = .array(
+        operators.map { ["name": JSONValue($0.name), "milliseconds": Self.inMicroseconds($0.milliseconds)] })
+    }
+    return .object(document)
+  }
+
+  private static func inMicroseconds(_ milliseconds: Double) -> JSONValue {
+    JSONValue((milliseconds * 1000).rounded() / 1000)
   }
 
   /// The text that people read.
@@ -52,17 +68,18 @@ extension Model {
   ///   - outputs: where the results go; nil to time only.
   ///   - allLayers: whether hidden states are written as well, as `hidden_states.<i>`.
   ///   - count: how often the model is evaluated.
+  ///   - precision: the arithmetic; in double precision floating-point outputs are F64.
   /// - Throws: `GraphError` for inputs that do not fit, `FormatError` from reading or writing.
   @discardableResult
   public func run(
-    inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1, replacing: Bool = false,
-    pool: ThreadPool = .allProcessors
+    inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1,
+    precision: RunPrecision = .single, replacing: Bool = false, pool: ThreadPool = .allProcessors
   ) throws -> RunReport {
     try stored.checkIntegrity(pool: pool)
     let tensors = try TensorFile.read(inputs)
     let clock = ContinuousClock()
     var executor: GraphExecutor?
-    let load = try clock.measure { executor = try GraphExecutor(graph, threads: pool) }
+    let load = try clock.measure { executor = try GraphExecutor(graph, threads: pool, precision: precision.computing) }
     guard let executor else { return RunReport(outputs: [], milliseconds: [], loadMilliseconds: 0, threads: 0) }
     let taps = allLayers ? Set(graph.taps.map(\.name)) : []
     var results: [String: Tensor] = [:]
@@ -73,11 +90,14 @@ extension Model {
     let parts = results.keys.sorted().flatMap { results[$0]?.parts(named: $0) ?? [] }
     if let outputs {
       try TensorFile.write(
-        parts.map { ($0.name, TensorFile.weight($0.tensor)) }, to: outputs, replacing: replacing, inputs: [inputs] + inputPaths, pool: pool)
+        parts.map { ($0.name, TensorFile.weight($0.tensor)) }, to: outputs, replacing: replacing,
+        inputs: [inputs] + inputPaths, pool: pool)
     }
+    let profile = count > 1 ? try executor.profile(inputs: tensors) : [:]
     return RunReport(
       output: outputs, outputs: parts.map { ($0.name, $0.tensor.extents) }, milliseconds: times,
-      loadMilliseconds: milliseconds(load), threads: pool.threadCount)
+      loadMilliseconds: milliseconds(load), threads: pool.threadCount, precision: precision,
+      operators: profile.map { ($0, milliseconds($1)) }.sorted { ($1.1, $0.0) < ($0.1, $1.0) })
   }
 }
 

@@ -54,6 +54,11 @@ enum TensorFile {
     switch tensor.type {
     case .i64, .i32: return .integers(tensor.integers(), shape: shape)
     case .bool: return .literal(bytes: tensor.truths().map { $0 ? 1 : 0 }, type: .bool, shape: shape)
+    case .f64:
+      let bytes = tensor.doubles().flatMap { value in
+        (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * UInt64($0))) }
+      }
+      return .literal(bytes: bytes, type: .f64, shape: shape)
     default: return .floats(tensor.floats(), shape: shape)
     }
   }

@@ -60,7 +60,9 @@ public struct Verification: Report {
       ]
     }
     return [
-      "ok": JSONValue(run.ok), "inputs": JSONValue(run.inputs), "layers": .array(layers), "outputs": .array(outputs),
+      "ok": JSONValue(run.ok), "inputs": JSONValue(run.inputs),
+      "precision": JSONValue(comparison.precision == .double ? "f64" : "f32"), "layers": .array(layers),
+      "outputs": .array(outputs),
       "top1_agreement": comparison.topAgreement.map(number) ?? .null,
       "divergence": comparison.divergence.map(json) ?? .null,
       "distance_from_unmasked": run.distanceFromUnmasked.map(number) ?? .null,
@@ -106,7 +108,8 @@ public struct Verification: Report {
         comparison.isBitIdentical
         ? "bit-identical in \(comparison.values.count) compared tensors"
         : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
-      lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)")
+      let arithmetic = comparison.precision == .double ? ", in double precision" : ""
+      lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)\(arithmetic)")
       if let distance = run.distanceFromUnmasked {
         lines.append("             the mask itself moves the outputs by \(rounded(distance * 100, 2)) % of the largest")
       }

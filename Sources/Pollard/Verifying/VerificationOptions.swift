@@ -1,3 +1,15 @@
+import GraphExecution
+
+/// The arithmetic of a run.
+public enum RunPrecision: String, Sendable, Hashable, CaseIterable {
+  /// Single precision, bit for bit as the order of summation says.
+  case single = "f32"
+  /// Double precision, for comparisons where rounding is in the way: slower, and constants stay as the model has them.
+  case double = "f64"
+
+  var computing: ComputingPrecision { self == .double ? .double : .declared }
+}
+
 /// How two models are run against each other.
 public struct VerificationOptions: Sendable, Hashable {
   /// A safetensors file with inputs; nil for random tokens.
@@ -10,14 +22,20 @@ public struct VerificationOptions: Sendable, Hashable {
   public var seed: UInt64
   /// The largest difference that counts as equal, relative to the largest magnitude of each value; 0 asks for the same bits.
   public var tolerance: Double
+  /// The arithmetic of both runs.
+  public var precision: RunPrecision
 
   /// Creates options; the defaults are the command line's.
-  public init(inputs: String? = nil, batch: Int = 2, length: Int = 16, seed: UInt64 = 0, tolerance: Double = 0) {
+  public init(
+    inputs: String? = nil, batch: Int = 2, length: Int = 16, seed: UInt64 = 0, tolerance: Double = 0,
+    precision: RunPrecision = .single
+  ) {
     self.inputs = inputs
     self.batch = batch
     self.length = length
     self.seed = seed
     self.tolerance = tolerance
+    self.precision = precision
   }
 
   /// Whether numbers were rounded anew on the way, so that outputs are compared within a tolerance.

@@ -112,14 +112,14 @@ extension Verifier {
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil, pool: pool,
-      progress: progress)
+      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
+      precision: options.precision.computing, pool: pool, progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }
     }
     let formats = Set(weights.compactMap(\.blockFormat))
     let types = Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint))
-    let row = FormatTolerance.row(for: types, formats: formats)
+    let row = FormatTolerance.row(for: types, formats: formats, precision: options.precision.computing)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
         .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",

@@ -292,7 +292,7 @@ struct Verifier {
     let otherInputs = try cut(inputs, by: plan)
     var comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
-      unmasked: isMasked ? original.graph : nil, pool: pool, progress: progress)
+      unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
     if !comparison.isWithin(options.tolerance), let pairs {
       let positions = try ValuePositions(plan, in: map)
@@ -302,7 +302,8 @@ struct Verifier {
           positions.cuts(of: value)?.map {
             ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
           }
-        }, inputs: inputs, otherInputs: otherInputs, pool: pool, progress: progress)
+        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        progress: progress)
     }
     return VerificationReport.Run(
       ok: comparison.isWithin(options.tolerance), comparison: comparison,

@@ -218,11 +218,17 @@ struct ONNXImportTests {
     element.element = ONNXType(.float, shape: nil)
     type.sequence = element
     sequence.type = type
-    let withSequence = ONNXTestModel.model(
-      ONNXTestModel.graph(
-        [ONNXNode("SequenceLength", inputs: ["list"], outputs: ["y"])], inputs: [sequence],
-        outputs: [ONNXTestModel.value("y", [], of: .int64)]))
-    #expect { try ONNXTestModel.imported(withSequence) } throws: { error in
+    func model() -> ONNXModel {
+      ONNXTestModel.model(
+        ONNXTestModel.graph(
+          [ONNXNode("SequenceLength", inputs: ["list"], outputs: ["y"])], inputs: [sequence],
+          outputs: [ONNXTestModel.value("y", [], of: .int64)]))
+    }
+    #expect(try ONNXTestModel.imported(model()).graph.inputs.count == 1)
+    // A sequence of sequences.
+    element.element = type
+    sequence.type?.sequence = element
+    #expect { try ONNXTestModel.imported(model()) } throws: { error in
       guard let error = error as? FormatError else { return false }
       return error.code == .unsupportedValueType && error.subject == .value("list")
     }

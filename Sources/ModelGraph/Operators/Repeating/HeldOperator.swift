@@ -63,7 +63,7 @@ extension HeldOperator {
         "trips, condition: scalars; states: `[…]`; results: the last states, then `[iterations, …]` for what each run gives.",
       source: "ONNX Loop-25"),
     HeldOperator(
-      "Scan", requires: 1, .body(from: 0),
+      "Scan", requires: 0, .body(from: 0),
       "Runs its body for each position of an axis of its inputs; states go from one run to the next.",
       shapes:
         "states: `[…]`; inputs: `[…, n, …]`; results: the last states, then `[…, n, …]`. Version 8 has lengths, and a batch axis first.",
