@@ -33,9 +33,9 @@ struct RunCommand: ParsableCommand {
     guard outputs != nil || repeatCount > 1 else {
       throw UsageError(description: "run needs --outputs, or --repeat to time it")
     }
+    let precision = try runPrecision(precision)
     let report = try Model(at: model).run(
-      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount,
-      precision: runPrecision(precision),
+      inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount, precision: precision,
       replacing: force, pool: global.pool)
     global.print(report)
   }

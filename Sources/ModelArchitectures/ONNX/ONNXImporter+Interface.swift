@@ -30,13 +30,20 @@ extension ONNXImporter {
   /// Refuses an interface value that is neither a dense tensor, nor a sequence of such, nor an optional one of these.
   func checkIsSupported(_ value: ONNXValueInfo) throws(FormatError) {
     var type = value.type
+    var isNested = false
     for _ in 0..<2 {
       let kinds: [(String, Bool)] = [
         ("a map", type?.map != nil), ("an opaque value", type?.opaque != nil),
         ("a sparse tensor", type?.sparseTensor != nil),
       ]
       if let kind = kinds.first(where: \.1) { throw unsupported(value, kind.0) }
+      let isSequence = type?.sequence != nil
+      // What lies in a sequence is a tensor; in an optional value there may be a sequence.
+      if isNested, isSequence || type?.optional != nil {
+        throw unsupported(value, "a sequence of values that are no tensors")
+      }
       guard let element = type?.sequence?.element ?? type?.optional?.element else { return }
+      isNested = isSequence
       type = element
     }
     if type?.tensor == nil { throw unsupported(value, "a sequence of values that are no tensors") }

@@ -129,14 +129,21 @@ extension Lowering {
     withheld("DequantizeLinear", since: 13, ["axis"]),
     withheld("DequantizeLinear", since: 21, ["block_size"]),
     withheld("DequantizeLinear", since: 23, ["output_dtype"]),
+    // The axis without an operand is another one.
+    withheld("DFT", since: 20, operands: 0),
     withheld("Dropout", since: 12, ["seed"], operands: 1),
+    withheld("GRU", since: 14, ["layout"]),
+    withheld("LSTM", since: 14, ["layout"]),
     withheld("LpPool", since: 18, ["ceil_mode", "dilations"]),
     withheld("Pad", since: 18, operands: 3),
     withheld("QuantizeLinear", since: 13, ["axis"]),
     withheld("QuantizeLinear", since: 19, ["saturate"]),
     withheld("QuantizeLinear", since: 21, ["block_size", "output_dtype"]),
     withheld("QuantizeLinear", since: 23, ["precision"]),
+    withheld("RNN", since: 14, ["layout"]),
     withheld("Resize", since: 18, ["antialias", "axes", "keep_aspect_ratio_policy"]),
+    // Coordinates without an attribute are others.
+    withheld("RoiAlign", since: 16, operands: 0),
     withheld("SpaceToDepth", since: 28, ["mode"]),
   ]
 
