@@ -51,18 +51,26 @@ final class ConstantMatrices {
       return (try oriented.cast(to: .f32).floats(), oriented.shape[0], oriented.shape[1])
     }
     let rows = sum.owners.units.count
-    var unit = Array(repeating: Float(0), count: rows * rows)
+    // A last row of zeros shows what the node adds by itself, its bias.
+    var unit = Array(repeating: Float(0), count: (rows + 1) * rows)
     for row in 0..<rows { unit[row * rows + row] = 1 }
-    let extents = Array(repeating: 1, count: max(0, rank - 2)) + [rows, rows]
+    let extents = Array(repeating: 1, count: max(0, rank - 2)) + [rows + 1, rows]
     guard rank >= 2, case let output?? = map.graph.nodes[sum.node].outputs.first,
       let result = try runner().values(
         of: [output], inputs: [:], given: [sum.activation: Tensor(floats: unit, extents: extents)])[output],
-      result.elementCount % max(rows, 1) == 0
+      result.elementCount % (rows + 1) == 0
     else {
       throw CompactionError(
         .notScorable, subject: .node(map.graph.nodes[sum.node].name), expected: "a product with a matrix",
         found: "another operator")
     }
-    return (result.floats(), rows, result.elementCount / max(rows, 1))
+    let channels = result.elementCount / (rows + 1)
+    var values = result.floats()
+    for channel in 0..<channels where values[rows * channels + channel] != 0 {
+      let bias = values[rows * channels + channel]
+      for row in 0..<rows { values[row * channels + channel] -= bias }
+    }
+    values.removeLast(channels)
+    return (values, rows, channels)
   }
 }

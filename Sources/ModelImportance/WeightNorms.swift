@@ -39,18 +39,36 @@ struct WeightNorms {
         if unit >= 0 { own[unit] += sum } else if group >= 0, shared.indices.contains(group) { shared[group] += sum }
       }
     }
-    guard found else {
-      throw CompactionError(
-        .notScorable, subject: .layer(set.layer),
-        expected: "a matrix that reads the \(set.isHeads ? "heads" : "neurons")",
-        found: "weights packed within an operator", remedy: "--importance activation or ablation")
-    }
+    if !found { own = try packedSums(set, squared: squared) }
     func norm(_ sum: Double) -> Double { squared ? sum.squareRoot() : sum }
     let units = set.unitGroups(request).map { range in
       norm(range.reduce(0) { $0 + own[$1] } + (ratio > 1 ? shared[range.lowerBound / ratio] : 0))
     }
     let groups = set.groups.enumerated().map { index, range in norm(range.reduce(shared[index]) { $0 + own[$1] }) }
     return (units, groups)
+  }
+
+  /// The sums over the rows of readers that are packed within operators, as those multiply by them.
+  private func packedSums(_ set: ScoredSet, squared: Bool) throws -> [Double] {
+    guard request.slices == .output, let readers = map.sums(of: set.set), !readers.isEmpty else {
+      throw CompactionError(
+        .notScorable, subject: .layer(set.layer),
+        expected:
+          "matrices that \(request.slices == .all ? "make and read" : "read") the \(set.isHeads ? "heads" : "neurons")",
+        found: "weights packed within an operator",
+        remedy: "--importance activation or ablation\(request.slices == .all ? ", or --slices output" : "")")
+    }
+    var own = Array(repeating: 0.0, count: set.set.count)
+    for reader in readers {
+      let rank = map.graph[reader.activation].type?.shape?.count ?? 2
+      let matrix = try constants.reader(of: reader, rank: rank)
+      for (position, unit) in reader.owners.units.enumerated() where own.indices.contains(unit) {
+        for value in matrix.values[position * matrix.channels..<(position + 1) * matrix.channels] {
+          own[unit] += squared ? Double(value) * Double(value) : Double(value).magnitude
+        }
+      }
+    }
+    return own
   }
 
   private struct MatrixAxis: Hashable {

@@ -65,6 +65,23 @@ struct ImportanceTests {
       #expect(
         compared == expected.filter { $0.key.contains(".\(metric.name).") }.reduce(0) { $0 + $1.value.values.count })
     }
+
+    @Test("norms of readers packed in blocks are of the numbers they stand for", arguments: [ImportanceMetric.l1, .l2])
+    func packed(_ metric: ImportanceMetric) throws {
+      let folder = try TemporaryFolder()
+      let report = try Model(at: golden + "/onnx/llama-nbits4/masked.onnx").makeMask(
+        MaskRequest(heads: .count(1), feedForward: .count(1), metric: metric, neuronGroup: 1),
+        to: folder("mask.safetensors"), pool: pool)
+      let expected = try Tensors.doubles(golden + "/importance/packed/llama-nbits4.safetensors")
+      for (layer, scores) in report.scores.enumerated() {
+        for (kind, found) in [("heads", scores.heads), ("neurons", scores.neurons)] {
+          let reference = try #require(expected["layers.\(layer).\(metric.rawValue).output.\(kind)"]).values
+          #expect(found.count == reference.count)
+          let gap = zip(found, reference).map { abs($0 - $1) }.max() ?? .infinity
+          #expect(gap <= 1e-6 * (reference.max() ?? 0), "layer \(layer), \(kind)")
+        }
+      }
+    }
   #endif
 
   @Test("the scores are written as they are shown, one tensor for all layers")
