@@ -32,10 +32,6 @@ public enum FormatTolerance {
     }
   }
 
-  /// How far outputs may lie apart where every weight is proved to be the rounded original's: nothing but the rounding itself is left to move them,
-  /// and the run only shows that the graphs are joined alike, where an error moves outputs by as much as they are.
-  public static func provedShare(_ row: Row) -> Double { max(0.1, 4 * row.share) }
-
   /// Every row: element types, widest first, then packed ones in the order of what they lose.
   ///
   /// Formats of about three bits and less have none: what they do to a model cannot be told from an error by its outputs.

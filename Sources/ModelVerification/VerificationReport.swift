@@ -83,6 +83,10 @@ public struct VerificationReport: Sendable {
   public var mapping: String
   /// Whether a proof can be asked for: not between formats, where no tensor is the other's byte for byte.
   public var asksForProof: Bool
+  /// Tensors that were rounded to a type which does not hold the original's numbers; nil where that is not known.
+  public var roundedTensors: Int?
+  /// What else there is to know, in sentences.
+  public var notes: [String] = []
 
   /// Creates a report.
   public init(structure: Structure, proof: Proof?, run: Run?, mapping: String, asksForProof: Bool = true) {

@@ -30,8 +30,12 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .long, help: "Seed for random tokens.")
   var seed: UInt64 = 0
 
-  @Option(name: .long, help: "Largest difference that still counts as equal, relative to the largest output.")
-  var tolerance: Double = 0
+  @Option(
+    name: .long,
+    help:
+      "Largest difference that still counts as equal, relative to the largest output (default: 0 where nothing is rounded, else by the types)."
+  )
+  var tolerance: Double?
 
   @Option(name: .long, help: "Arithmetic of the run, f32 or f64.")
   var precision: String = "f32"
@@ -50,7 +54,7 @@ struct VerifyCommand: ParsableCommand {
     guard !overflows, tokens <= 1 << 24 else {
       throw UsageError(description: "--batch times --length is at most 16777216 tokens")
     }
-    guard tolerance >= 0, tolerance.isFinite else {
+    guard tolerance.map({ $0 >= 0 && $0.isFinite }) ?? true else {
       throw UsageError(description: "--tolerance takes a number of at least 0")
     }
     let options = VerificationOptions(

@@ -18,7 +18,8 @@ struct T5Architecture: Architecture {
   let basePrefix = ""
   let layerStacks = [
     LayerStack(
-      prefix: "encoder.block.", countKey: "num_layers", defaultCount: 6, sharedSuffixes: ["relative_attention_bias.weight"]),
+      prefix: "encoder.block.", countKey: "num_layers", defaultCount: 6,
+      sharedSuffixes: ["relative_attention_bias.weight"]),
     LayerStack(
       prefix: "decoder.block.", countKey: "num_decoder_layers", fallbackKey: "num_layers", defaultCount: 6,
       sharedSuffixes: ["relative_attention_bias.weight"]),
@@ -57,21 +58,36 @@ struct T5Architecture: Architecture {
 
   func sizes(_ config: ConfigurationReader) throws(FormatError) -> Sizes {
     let layers = try config.count("num_layers", default: 6)
-    let form = try config.text("feed_forward_proj", default: "relu")
-    let isGated = form.hasPrefix("gated-")
-    // The plain name means the tanh form where a gate goes with it.
-    let name = form == "gated-gelu" ? "gelu_new" : String(form.dropFirst(isGated ? 6 : 0))
-    guard let activation = ActivationFunction(rawValue: name) else {
-      throw FormatError(
-        .unsupportedConfiguration, file: config.file, subject: .key("feed_forward_proj"),
-        expected: "an activation that is described, with or without gated- before it", found: "\"\(form)\"")
-    }
+    let network = try Self.network(config)
     return Sizes(
       hidden: try config.count("d_model", default: 512), heads: try config.count("num_heads", default: 8),
       headDim: try config.count("d_kv", default: 64), feedForward: try config.count("d_ff", default: 2048),
       encoderLayers: layers, decoderLayers: try config.optionalCount("num_decoder_layers") ?? layers,
       epsilon: try config.positiveNumber("layer_norm_epsilon", default: 1e-6),
-      vocabulary: try config.rows("vocab_size", default: 32128), activation: activation, isGated: isGated)
+      vocabulary: try config.rows("vocab_size", default: 32128), activation: network.activation,
+      isGated: network.isGated)
+  }
+
+  /// The feed-forward network's function and whether a gate goes with it: `feed_forward_proj` names both, and `dense_act_fn` and
+  /// `is_gated_act`, which transformers 4 and 5 derive from it and save, overrule it.
+  ///
+  /// - Throws: `unsupportedConfiguration` naming a function that is not described.
+  static func network(
+    _ config: ConfigurationReader
+  ) throws(FormatError) -> (activation: ActivationFunction, isGated: Bool) {
+    let form = try config.text("feed_forward_proj", default: "relu")
+    let isGated = form.hasPrefix("gated-")
+    // The plain name means the tanh form where a gate goes with it.
+    let name = form == "gated-gelu" ? "gelu_new" : String(form.dropFirst(isGated ? 6 : 0))
+    guard ActivationFunction(rawValue: name) != nil else {
+      throw FormatError(
+        .unsupportedConfiguration, file: config.file, subject: .key("feed_forward_proj"),
+        expected: "an activation that is described, with or without gated- before it", found: "\"\(form)\"")
+    }
+    return (
+      try ActivationFunction(config, key: "dense_act_fn", default: name),
+      try config.flag("is_gated_act", default: isGated)
+    )
   }
 
   /// Whether the decoder's output is multiplied by `d_model^-0.5`: transformers 5 writes it down, 4 does so for tied matrices.

@@ -36,7 +36,7 @@ extension Model {
       progress?("verifying before publishing")
       let verification = try verify(
         original: self, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
-        options: VerificationOptions(comparingRounded: options.requantises), pool: pool)
+        pool: pool)
       report.verification = verification
       guard verification.equal else {
         report.output = nil
@@ -95,7 +95,8 @@ extension Model {
       ? nil
       : Receipt.text(
         result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        droppedLayers: droppedLayers)
+        droppedLayers: droppedLayers,
+        roundedTensors: (options.format ?? format) == .gguf ? result.reduced.roundedTensors : [])
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

@@ -41,7 +41,8 @@ extension Model {
     try stored.checkIntegrity(pool: pool)
     let staged = try stored.stage(
       StagingRequest(
-        type: type, format: options.format ?? format, output: output, inputs: inputPaths, options: options, pool: pool))
+        earlierReceipt: stored.receipt, type: type, format: options.format ?? format, output: output,
+        inputs: inputPaths, options: options, pool: pool))
     try staged.commit()
     return ConversionReport(
       output: staged.published(as: output), bytes: (stored.byteCount, staged.weightBytes),

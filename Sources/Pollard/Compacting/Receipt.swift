@@ -12,6 +12,10 @@ public struct Receipt: Sendable {
   public let dimensions: [DimensionPlan]
   /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
   public let droppedLayers: [Int]
+  /// Tensors whose packed numbers were rounded anew because the cut goes through their blocks.
+  public let roundedTensors: [String]
+  /// The document as it was read, for a conversion to carry along.
+  let document: JSONValue
 
   private static let sizeLimit = 256 << 20
 
@@ -81,6 +85,8 @@ public struct Receipt: Sendable {
         .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
     }
     droppedLayers = dropped
+    roundedTensors = (value["rounded"]?.arrayValue ?? []).compactMap(\.stringValue)
+    document = value
   }
 
   /// Checks that the counts are those of the model beside it.
@@ -128,7 +134,8 @@ public struct Receipt: Sendable {
 
   /// The receipt's text for a plan that is carried out.
   static func text(
-    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = []
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = [],
+    roundedTensors: [String] = []
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
@@ -148,6 +155,9 @@ public struct Receipt: Sendable {
     if !droppedLayers.isEmpty {
       document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
     }
+    if !roundedTensors.isEmpty {
+      document = document.settingKey("rounded", to: .array(roundedTensors.map { JSONValue($0) }))
+    }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",
@@ -159,6 +169,9 @@ public struct Receipt: Sendable {
     }
     return document.serializedBytes(.compact) + [0x0a]
   }
+
+  /// The receipt's text, as it is written.
+  var bytes: [UInt8] { document.serializedBytes(.compact) + [0x0a] }
 
   /// Units that are gone, those of one class and rule together.
   private static func removed(_ units: [RemovedUnit]) -> JSONValue {

@@ -18,6 +18,10 @@ package struct StagingRequest {
 
   /// The cut; nil to write the model as it is.
   var cut: Cut?
+  /// The record of an earlier compaction of the model, which a conversion carries along.
+  var earlierReceipt: Receipt?
+  /// The record for the output: of this cut, or of an earlier one where nothing is cut.
+  var receipt: [UInt8]? { cut == nil ? earlierReceipt?.bytes : cut?.receipt }
   /// The type of the weights; nil for the types they are stored in.
   var type: WeightType?
   /// The output's format.

@@ -20,10 +20,11 @@ extension GGUFStoredModel {
 
   /// Writes the file again: after a cut, in another type, or as it is.
   private func stageGGUF(_ request: StagingRequest) throws -> StagedOutput {
+    if let failure = request.cut?.reduced.failure { throw failure }
     var model = request.cut?.reduced.gguf ?? imported.source
     if let type = request.type { model = try converted(to: type) }
     try request.requireRequantisation(model)
-    model.set(receipt: request.cut?.receipt)
+    model.set(receipt: request.receipt)
     for changed in model.requantizations.prefix(3) {
       model.notes.append("\(changed.tensor) is rounded anew, from \(changed.from) to \(changed.to)")
     }
@@ -37,9 +38,11 @@ extension GGUFStoredModel {
   /// The file in another type: its metadata stay but for the numbers that tell the type.
   private func converted(to type: WeightType) throws -> GGUFModel {
     let model = try GGUFModel(
-      converting: imported.model.exported(), of: imported.model, tokenizer: tokenizer.ggufEntries,
+      converting: imported.model.exported(), of: imported.model, carrier: imported.carrier,
+      tokenizer: tokenizer.ggufEntries,
       type: type.ggufType)
     var result = imported.source
+    result.notes = model.notes
     // What no model reads stays what it is.
     let unread = Set(imported.unreadTensors)
     let places = Dictionary(
@@ -80,8 +83,9 @@ extension GGUFStoredModel {
     let tensors = exported.tensors.map { tensor in
       (name: tensor.name, weight: type.map { tensor.weight.cast(to: $0) } ?? tensor.weight)
     }
+    let ragged = request.cut == nil ? try raggedNote(exported, request) : []
     var files = try companions(request, type)
-    if let receipt = request.cut?.receipt { files.append((receiptFileName, receipt)) }
+    if let receipt = request.receipt { files.append((receiptFileName, receipt)) }
     let output = try AtomicDirectory(
       path: request.output, replacing: request.options.replacing, inputs: request.inputs)
     if request.options.replacing { try requireReplaceable(request.output) }
@@ -91,8 +95,30 @@ extension GGUFStoredModel {
     let bytes = try CheckpointWriter.write(plan, of: tensors, to: output, pool: request.pool)
     for file in files { try output.writeFile(file.name, file.bytes) }
     return StagedOutput(
-      path: output.temporary, weightBytes: bytes, notes: packedNote(type) + unreadNote,
+      path: output.temporary, weightBytes: bytes, notes: packedNote(type) + unreadNote + ragged,
       commit: { () throws(FormatError) in try output.commit() })
+  }
+
+  /// A remark on a folder whose configuration has one count for all layers where layers differ, so that only its receipt tells.
+  ///
+  /// - Throws: `cannotExpress` where there is no receipt either.
+  private func raggedNote(_ exported: ExportedModel, _ request: StagingRequest) throws -> [String] {
+    let tensors = exported.tensors.map { NamedTensor(name: $0.name, weight: $0.weight) }
+    do {
+      _ = try ImportedModel(config: exported.config, tensors: tensors)
+      return []
+    } catch {
+      guard request.receipt != nil else {
+        throw FormatError(
+          .cannotExpress, file: checkpoint.path,
+          expected: "the same counts in every layer, as config.json has one for all",
+          found: "layers that differ; \(error)",
+          remedy: "compact the original with --shape uniform, or write ONNX with --to onnx")
+      }
+      return [
+        "layers differ, which config.json cannot say: the folder opens by its \(receiptFileName), and no other tool loads it"
+      ]
+    }
   }
 
   /// What a model of another format has no place for.
@@ -145,7 +171,7 @@ extension StagingRequest {
     if let opset = options.opset { choice.operatorSet = opset }
     choice.type = try type?.requireElementType(.onnx)
     choice.producerVersion = pollardVersion
-    if let receipt = cut?.receipt {
+    if let receipt {
       choice.metadata = [(key: receiptKey, value: String(decoding: receipt, as: UTF8.self))]
     }
     return try ONNXExport(model, graph: cut?.graph, options: choice)

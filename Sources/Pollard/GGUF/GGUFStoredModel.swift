@@ -50,6 +50,8 @@ package struct GGUFStoredModel: StoredModel {
   package var notes: [String] { imported.notes }
   package var inputPaths: [String] { checkpoint.files.map(\.source.path) }
   package var configuration: JSONValue? { imported.model.config }
+  package var importedModel: ImportedModel? { imported.model }
+  package var loaderRemarks: [String] { imported.loaderRemarks }
   package var tokenLimits: TokenLimits { TokenLimits(configuration: imported.model.config, imported.model.modelType) }
 
   package func loaderRules(writing format: ModelFormat) -> LoaderRules {
@@ -84,9 +86,13 @@ package struct GGUFStoredModel: StoredModel {
   ) throws -> [(role: String, weight: Weight)]? { try imported.model.tensorsByRole(after: cut) }
 
   package func reduced(by plan: CompactionPlan, graph: Graph, carrier: String?) throws -> ReducedModel {
-    let model = try imported.exported(
-      graph: graph, layers: Model.layers(layers, after: plan),
-      keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    var model: GGUFModel?
+    var failure: FormatError?
+    do throws(FormatError) {
+      model = try imported.exported(
+        graph: graph, layers: Model.layers(layers, after: plan),
+        keptHeads: zip(plan.layers, layers).map { $0.heads?.units.kept ?? Array(0..<$1.heads) }, carrier: carrier)
+    } catch { failure = error }
     let exported = try imported.model.exported(after: (plan, graph))
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
@@ -95,8 +101,8 @@ package struct GGUFStoredModel: StoredModel {
       if let after = sizes[binding.tensor] { parameters += after - binding.storedShape.elementCount }
     }
     return ReducedModel(
-      tensors: model.tensors.map { ($0.name, $0.weight) }, parameterCount: parameters, configuration: exported.config,
-      gguf: model)
+      tensors: model?.tensors.map { ($0.name, $0.weight) } ?? exported.tensors.map { ($0.name, $0.weight) },
+      parameterCount: parameters, configuration: exported.config, gguf: model, failure: failure)
   }
 
   package func prefetch() {

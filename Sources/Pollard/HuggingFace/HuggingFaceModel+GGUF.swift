@@ -19,7 +19,7 @@ extension HuggingFaceModel {
       converting: exported, of: imported, layers: request.cut.map { Model.layers(layers, after: $0.plan) },
       carrier: request.cut?.plan.target?.carrier, tokenizer: tokenizer?.ggufEntries ?? [], type: type, naming: naming,
       pooling: pooling, vocabularyRows: tokenizer?.embeddingRowCount)
-    model.set(receipt: request.cut?.receipt)
+    model.set(receipt: request.receipt)
     model.notes += tokenizer?.notes ?? ["there are no tokenizer files, so the file holds no vocabulary"]
     let place = try GGUFOutput(path: request.output, inputs: request.inputs, options: request.options)
     return try place.write(model, pool: request.pool)

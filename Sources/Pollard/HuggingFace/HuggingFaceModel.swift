@@ -125,6 +125,7 @@ package struct HuggingFaceModel: StoredModel {
   }
 
   package var configuration: JSONValue? { imported.config }
+  package var importedModel: ImportedModel? { imported }
 
   package var tensorRoles: [TensorRole] {
     tensorLines.map {

@@ -74,6 +74,10 @@ package protocol StoredModel: Sendable {
   /// The tensors by the part they play, in the orientation of a Hugging Face checkpoint, before or after a cut; nil where the format has no such
   /// tensors.
   func checkpointTensors(after cut: (plan: CompactionPlan, graph: Graph)?) throws -> [(role: String, weight: Weight)]?
+  /// The model as its architecture reads it; nil for a graph without one.
+  var importedModel: ImportedModel? { get }
+  /// What the format's own loader computes otherwise than this model, in sentences.
+  var loaderRemarks: [String] { get }
   /// What is known of the tokenizer that comes with the model; nil where nothing is.
   var tokenizerFacts: [(name: String, value: String)]? { get }
 }
@@ -88,6 +92,12 @@ extension StoredModel {
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
   package var configuration: JSONValue? { nil }
+  package var importedModel: ImportedModel? { nil }
+  package var loaderRemarks: [String] { [] }
+  /// The part that each initializer of the graph plays which stands for a parameter; nil for a graph without an architecture.
+  package var initializerRoles: [String: String]? { importedModel?.initializerRoles }
+  /// What the graph's initializers have in addition to the parameters of a part.
+  package var addends: [String: Float] { importedModel?.addends ?? [:] }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?
   ) throws -> [(role: String, weight: Weight)]? { nil }
@@ -123,6 +133,13 @@ package struct ReducedModel: Sendable {
   var configuration: JSONValue?
   /// The keys and tensors of a GGUF file.
   var gguf: GGUFModel?
+  /// Why the model's own format cannot hold what is left, where another may.
+  var failure: FormatError?
+
+  /// The tensors whose packed numbers are rounded anew because a cut goes through their blocks.
+  var roundedTensors: [String] {
+    (gguf?.requantizations ?? []).filter { $0.from.blockFormat != nil }.map(\.tensor)
+  }
 
   /// Bytes of all tensors.
   var byteCount: Int { tensors.reduce(0) { $0 + $1.weight.byteCount } }

@@ -42,3 +42,9 @@ func humanIndices(_ indices: [Int]) -> String {
   }
   return parts.isEmpty ? "none" : parts.joined(separator: ", ")
 }
+
+/// The first names of a list, and how many more there are.
+func listed(_ names: [String], first count: Int = 3) -> String {
+  let rest = names.count - count
+  return names.prefix(count).joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
+}

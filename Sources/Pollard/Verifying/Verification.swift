@@ -29,6 +29,7 @@ public struct Verification: Report {
       "first_difference": firstDifference.map { JSONValue($0) } ?? .null, "mapping": JSONValue(report.mapping),
       "structure": ["ok": JSONValue(report.structure.ok), "problems": strings(report.structure.problems)],
       "proof": report.proof.map(json) ?? .null, "run": report.run.map(json) ?? .null,
+      "rounded_tensors": report.roundedTensors.map { JSONValue($0) } ?? .null, "notes": strings(report.notes),
     ]
   }
 
@@ -84,19 +85,11 @@ public struct Verification: Report {
 
   /// The text that people read.
   public var text: String {
-    var lines = [
-      !equal
-        ? "NOT equal"
-        : report.asksForProof
-          ? "equal: the compacted model is the masked original's function"
-          : report.proof != nil
-            ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
-            : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
-    ]
+    var lines = [equal ? equalSentence : "NOT equal"]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(
-        "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors \(report.asksForProof ? "" : "rounded, ")byte for byte; \(proof.removedUnits) units removed: "
+        "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors \(isRounded ? "rounded, " : "")byte for byte; \(proof.removedUnits) units removed: "
           + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
     } else {
@@ -123,7 +116,25 @@ public struct Verification: Report {
     for problem in (report.structure.problems + (report.proof?.problems ?? [])).prefix(8) {
       lines.append("  problem: \(problem)")
     }
+    lines += report.notes.map { "  note: \(escapedForTerminal($0))" }
     return lines.joined(separator: "\n")
+  }
+
+  private var isRounded: Bool { (report.roundedTensors ?? 0) > 0 }
+
+  private var equalSentence: String {
+    if report.asksForProof {
+      return isRounded
+        ? "equal: the compacted model is the masked original's function, some tensors rounded anew; outputs agree within the tolerance"
+        : "equal: the compacted model is the masked original's function"
+    }
+    if report.proof == nil {
+      return
+        "equal within the tolerance: outputs agree on these inputs; the weights are not proved to be the original's, rounded"
+    }
+    return isRounded
+      ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
+      : "equal: every weight is the original's, and the outputs are the same bits"
   }
 
   private func verdict(_ ok: Bool) -> String { ok ? "ok  " : "FAIL" }

@@ -20,14 +20,15 @@ public struct VerificationOptions: Sendable, Hashable {
   public var length: Int
   /// The seed of random tokens.
   public var seed: UInt64
-  /// The largest difference that counts as equal, relative to the largest magnitude of each value; 0 asks for the same bits.
-  public var tolerance: Double
+  /// The largest difference that counts as equal, relative to the largest magnitude of each value; 0 asks for the same bits. Nil asks for
+  /// them wherever nothing was rounded, and else for the usual tolerance of the types.
+  public var tolerance: Double?
   /// The arithmetic of both runs.
   public var precision: RunPrecision
 
   /// Creates options; the defaults are the command line's.
   public init(
-    inputs: String? = nil, batch: Int = 2, length: Int = 16, seed: UInt64 = 0, tolerance: Double = 0,
+    inputs: String? = nil, batch: Int = 2, length: Int = 16, seed: UInt64 = 0, tolerance: Double? = nil,
     precision: RunPrecision = .single
   ) {
     self.inputs = inputs
@@ -36,14 +37,5 @@ public struct VerificationOptions: Sendable, Hashable {
     self.seed = seed
     self.tolerance = tolerance
     self.precision = precision
-  }
-
-  /// Whether numbers were rounded anew on the way, so that outputs are compared within a tolerance.
-  var comparesRounded = false
-
-  /// The defaults, for a model some of whose numbers were rounded anew.
-  init(comparingRounded: Bool) {
-    self.init()
-    comparesRounded = comparingRounded
   }
 }

@@ -14,76 +14,66 @@ extension Verifier {
     return compacted.stored.tensorRoles.contains { tensor in types[tensor.role].map { $0 != tensor.type } ?? false }
   }
 
-  /// Compares models of different formats or element types: no tensor is the other's byte for byte, so counts and outputs are compared and nothing is proved.
+  /// Compares models of different formats or element types.
   ///
-  /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
+  /// Structure: both graphs compute the same, operator by operator, apart from the content of parameters; an ONNX file, which holds operators
+  /// written out, is compared by counts. Proof: every tensor is the original's, cut and rounded to the type it is stored in. Run: the same bits
+  /// where nothing was rounded; else within the tolerance of the narrowest type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
     var problems: [String] = []
-    let receipt = compacted.receipt.flatMap {
-      fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
+    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
+      problems.append(
+        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
     }
-    compareCounts(receipt.map { Model.layers(original.layers, after: $0) } ?? original.layers, &problems)
-    let masked = try maskedGraph()
-    let names = Set(compacted.graph.outputs.map { compacted.graph[$0].name })
-    let values = masked.outputs.compactMap { output -> ComparedValue? in
-      let name = masked[output].name
-      guard names.contains(name), let other = compacted.graph.outputs.first(where: { compacted.graph[$0].name == name })
-      else { return nil }
-      return ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: other)
-    }
-    let ours = Set(masked.outputs.map { masked[$0].name })
-    // GGUF has no place for a pooler, which llama.cpp does without.
-    let isReduced = [original, compacted].contains { $0.format == .gguf }
-    for name in ours.subtracting(names).sorted() where !(isReduced && name == "pooler_output") {
-      problems.append("output \(name) is missing")
-    }
-    // Caches are an interface of their own, which a checkpoint does not have.
-    for name in names.subtracting(ours).sorted()
-    where !name.contains("present") && !(isReduced && name == "pooler_output") {
-      problems.append("output \(name) is not one of the original")
-    }
-    let mapping = receipt == nil ? "equal counts" : "the receipt"
-    guard problems.isEmpty else {
+    guard let (plan, mapping) = try conversionPlan(&problems) else {
       return VerificationReport(
-        structure: .init(problems: problems), proof: nil, run: nil, mapping: mapping, asksForProof: false)
+        structure: .init(problems: problems), proof: nil, run: nil, mapping: "none", asksForProof: false)
     }
-    let proof = try conversionProof(receipt, &problems)
+    compareOutputs(&problems)
+    let expected = try plan.apply(to: map)
+    var remarks: [String] = []
+    let isSame = try compareComputation(expected, &problems, &remarks)
+    let proof = try conversionProof(plan, expected, &problems)
     var run: VerificationReport.Run?
-    do { run = try convertedRun(masked, values, isProved: proof?.ok == true) } catch let failure as ComparedModelFailure
-    {
+    do { run = try convertedRun(proof, isSame: isSame) } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
-    return VerificationReport(
-      structure: .init(problems: problems), proof: proof, run: run, mapping: mapping, asksForProof: false)
+    var report = VerificationReport(
+      structure: .init(problems: problems), proof: proof.verdict, run: run, mapping: mapping, asksForProof: false)
+    report.notes = compacted.stored.loaderRemarks + remarks
+    report.roundedTensors = proof.tensors?.roundedTensors
+    return report
   }
 
-  /// The proof that every tensor is the original's, cut and rounded to the type it is stored in; nil where some is not, or cannot be compared:
-  /// then the outputs alone decide.
-  private func conversionProof(
-    _ receipt: CompactionPlan?, _ problems: inout [String]
-  ) throws -> VerificationReport.Proof? {
-    let plan =
-      receipt
-      ?? CompactionPlan(
-        layers: map.layers.map { units in
-          LayerPlan(
-            index: units.index,
-            heads: units.heads.map {
-              HeadPlan(units: UnitPlan(before: $0.count, kept: Array(0..<$0.count)), groupsBefore: $0.groupCount)
-            },
-            neurons: units.neurons.map { UnitPlan(before: $0.size, kept: Array(0..<$0.size)) })
-        })
-    guard let found = try compacted.stored.checkpointTensors(after: nil),
-      let expected = try original.stored.checkpointTensors(after: (plan, plan.apply(to: map)))
-    else { return nil }
-    let tensors = try ConversionProof(expected: expected, found: found, pool: pool, progress: progress)
-    if tensors.looksSpoiled, !options.comparesRounded {
-      problems.append(
-        "\(tensors.exactTensors) of \(tensors.tensors) tensors are the original's, rounded to their type, and "
-          + "\(tensors.firstDifferent ?? "one") is not")
+  // MARK: Structure
+
+  /// Which unit of the converted model is which of the original: from the receipt, from equal counts, or by matching rows; nil with a problem
+  /// where the numbers of layers differ.
+  ///
+  /// - Throws: `cannotCompare` when none of the three tells it.
+  private func conversionPlan(_ problems: inout [String]) throws -> (CompactionPlan, String)? {
+    if let receipt = compacted.receipt, fits(receipt) {
+      let plan = withFactors(CompactionPlan(layers: receipt.layers, dimensions: receipt.dimensions))
+      compareCounts(Model.layers(original.layers, after: plan), &problems)
+      return problems.isEmpty ? (plan, "the receipt") : nil
     }
-    guard tensors.isComplete else { return nil }
-    return try prove(plan, TensorProof(paired: tensors.exactTensors, isSame: true, problems: []))
+    guard original.layers.count == compacted.layers.count else {
+      problems.append("expected \(original.layers.count) layers, found \(compacted.layers.count)")
+      return nil
+    }
+    var differences: [String] = []
+    compareCounts(original.layers, &differences)
+    if differences.isEmpty { return (withFactors(.keepingAll(of: map)), "equal counts") }
+    do {
+      return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
+    } catch let error as CompactionError where error.code == .noMatch {
+      throw CompactionError(
+        .cannotCompare, subject: error.subject,
+        expected: "the receipt of the compaction, or weights of units that are the original's",
+        found: "neither; \(differences[0])",
+        remedy: "convert a compacted model with this tool, which carries the receipt along, or verify before converting"
+      )
+    }
   }
 
   private func compareCounts(_ expected: [LayerSummary], _ problems: inout [String]) {
@@ -104,8 +94,96 @@ extension Verifier {
     }
   }
 
-  private func convertedRun(_ masked: Graph, _ values: [ComparedValue], isProved: Bool) throws -> VerificationReport.Run
-  {
+  /// Holds the names of outputs against the original's: one that is lost, or that is new, is another function.
+  private func compareOutputs(_ problems: inout [String]) {
+    let ours = Set(original.graph.outputs.map { original.graph[$0].name })
+    let theirs = Set(compacted.graph.outputs.map { compacted.graph[$0].name })
+    for name in ours.subtracting(theirs).sorted() {
+      let reason = compacted.format == .gguf ? ", for which GGUF has no place" : ""
+      problems.append("output \(escapedForTerminal(name)) is missing\(reason)")
+    }
+    // Caches are an interface of their own, which a checkpoint does not have.
+    for name in theirs.subtracting(ours).sorted() where !name.contains("present") {
+      problems.append("output \(escapedForTerminal(name)) is not one of the original")
+    }
+  }
+
+  /// Compares what both compute; nil where one side is no model of a described architecture.
+  private func compareComputation(
+    _ expected: Graph, _ problems: inout [String], _ remarks: inout [String]
+  ) throws -> Bool? {
+    guard let first = original.stored.initializerRoles, let second = compacted.stored.initializerRoles else {
+      return nil
+    }
+    let comparison = try ComputationComparison(expected, compacted.graph, roles: (first, second), pool: pool)
+    problems += comparison.differences.map { "the computation differs: \($0)" }
+    remarks = comparison.remarks
+    return comparison.differences.isEmpty && remarks.isEmpty
+  }
+
+  // MARK: Proof
+
+  /// What is known of the weights.
+  private struct Weights {
+    /// The comparison tensor by tensor; nil where the formats have none.
+    var tensors: ConversionProof?
+    /// The proof leg; nil where some tensor is not the original's, rounded.
+    var verdict: VerificationReport.Proof?
+  }
+
+  /// The proof that every tensor is the original's, cut and rounded to the type it is stored in.
+  private func conversionProof(
+    _ plan: CompactionPlan, _ graph: Graph, _ problems: inout [String]
+  ) throws -> Weights {
+    guard let found = try compacted.stored.checkpointTensors(after: nil),
+      let expected = try original.stored.checkpointTensors(after: (plan, graph))
+    else { return Weights() }
+    let addends = original.stored.addends
+    let stored = Dictionary(found.map { ($0.role, $0.weight) }) { first, _ in first }
+    /// What norms add to their factors is part of the number in some formats.
+    func adding(_ role: String, _ weight: Weight) -> Weight {
+      guard let addend = addends[role], let other = stored[role], other.type == .f32, other.blockFormat == nil else {
+        return weight
+      }
+      let ones = Shape(Array(repeating: 1, count: weight.shape.rank))
+      return weight.cast(to: .f32).adding(.floats([addend], shape: ones))
+    }
+    let tensors = try ConversionProof(
+      expected: expected.map { ($0.role, adding($0.role, $0.weight)) },
+      found: found.map { ($0.role, adding($0.role, $0.weight)) },
+      alternative: { try packedBeforeCut(plan) }, pool: pool, progress: progress)
+    problems += tensors.problems.prefix(4)
+    if tensors.problems.count > 4 { problems.append("and \(tensors.problems.count - 4) tensors more") }
+    if tensors.looksSpoiled, tensors.problems.isEmpty {
+      problems.append(
+        "\(tensors.exactTensors) of \(tensors.tensors) tensors are the original's, rounded to their type, and "
+          + "\(tensors.firstDifferent ?? "one") is not")
+    }
+    guard tensors.isComplete else { return Weights(tensors: tensors) }
+    let verdict = try prove(plan, TensorProof(paired: tensors.exactTensors, isSame: true, problems: []))
+    return Weights(tensors: tensors, verdict: verdict)
+  }
+
+  /// The tensors of a model that was packed before it was cut, in the types of the compacted file; nil where that is no order of steps.
+  private func packedBeforeCut(_ plan: CompactionPlan) throws -> [(role: String, weight: Weight)]? {
+    guard let file = compacted.stored as? GGUFStoredModel, let model = original.stored.importedModel else { return nil }
+    let types = Dictionary(file.imported.source.tensors.map { ($0.name, $0.type) }) { first, _ in first }
+    let packed = try ImportedGGUFModel(
+      GGUFModel(converting: model.exported(), of: model, type: .f32, types: types)
+    ).model
+    return try packed.tensorsByRole(after: (plan, plan.apply(to: DimensionMap(packed.graph))))
+  }
+
+  // MARK: Run
+
+  private func convertedRun(_ weights: Weights, isSame: Bool?) throws -> VerificationReport.Run {
+    let masked = try maskedGraph()
+    let values = masked.outputs.compactMap { output -> ComparedValue? in
+      let name = masked[output].name
+      return compacted.graph.outputs.first { compacted.graph[$0].name == name }.map {
+        ComparedValue(name: name, kind: .output, layer: nil, reference: output, other: $0)
+      }
+    }
     let given = try options.inputs.map(TensorFile.read)
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
@@ -114,23 +192,51 @@ extension Verifier {
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
       otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
       precision: options.precision.computing, pool: pool, progress: progress)
-    let weights = [masked, compacted.graph].flatMap { graph in
-      graph.initializers.compactMap { graph[$0].initializer }
-    }
-    let formats = Set(weights.compactMap(\.blockFormat))
-    let types = Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint))
-    let row = FormatTolerance.row(for: types, formats: formats, precision: options.precision.computing)
-    guard options.tolerance > 0 || row != nil else {
-      throw CompactionError(
-        .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
-        found: (types.map(\.name) + formats.map(\.name)).sorted().joined(separator: ", "),
-        remedy: "state one with --tolerance")
-    }
-    let usual = row.map { isProved ? FormatTolerance.provedShare($0) : $0.share } ?? 0
-    let share = options.tolerance > 0 ? options.tolerance : usual
+    let (share, reason) = try runTolerance(masked, weights, isSame: isSame)
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",
+      inputs: RandomInputs.phrase(inputs, options: options)
+        + (share > 0 ? ", tolerance \(share) of the largest value (\(reason))" : ""),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
+  }
+
+  /// How far outputs may lie apart, and why.
+  private func runTolerance(_ masked: Graph, _ weights: Weights, isSame: Bool?) throws -> (Double, String) {
+    if let stated = options.tolerance { return (stated, "as given") }
+    if isSame == true, weights.tensors?.isLossless == true { return (0, "") }
+    guard let row = toleranceRow(masked, compacted.graph) else {
+      throw CompactionError(
+        .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
+        found: storedTypes(masked, compacted.graph).joined(separator: ", "), remedy: "state one with --tolerance")
+    }
+    return (row.share, row.reason)
+  }
+
+  /// The tolerance for the types of two graphs' weights.
+  func toleranceRow(_ first: Graph, _ second: Graph) -> FormatTolerance.Row? {
+    let weights = [first, second].flatMap { graph in graph.initializers.compactMap { graph[$0].initializer } }
+    return FormatTolerance.row(
+      for: Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint)),
+      formats: Set(weights.compactMap(\.blockFormat)), precision: options.precision.computing)
+  }
+
+  private func storedTypes(_ graphs: Graph...) -> [String] {
+    let weights = graphs.flatMap { graph in graph.initializers.compactMap { graph[$0].initializer } }
+    return Set(weights.map { $0.blockFormat?.name ?? $0.storedType.name }).sorted()
+  }
+}
+
+extension CompactionPlan {
+  /// The plan that takes nothing away.
+  static func keepingAll(of map: DimensionMap) -> CompactionPlan {
+    CompactionPlan(
+      layers: map.layers.map { units in
+        LayerPlan(
+          index: units.index,
+          heads: units.heads.map {
+            HeadPlan(units: UnitPlan(before: $0.count, kept: Array(0..<$0.count)), groupsBefore: $0.groupCount)
+          },
+          neurons: units.neurons.map { UnitPlan(before: $0.size, kept: Array(0..<$0.size)) })
+      })
   }
 }

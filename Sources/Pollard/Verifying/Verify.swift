@@ -63,7 +63,7 @@ struct Verifier {
 
   func report() throws -> VerificationReport {
     for model in [original, compacted] { try model.stored.checkIntegrity(pool: pool) }
-    if original.format != compacted.format || isInOtherTypes || options.comparesRounded {
+    if original.format != compacted.format || isInOtherTypes {
       return try conversionReport()
     }
     var problems: [String] = []
@@ -110,10 +110,18 @@ struct Verifier {
         expected: expected.tensors, found: try compacted.stored.storedTensors(), pool: pool, progress: progress)
     let proof = try prove(mapping, tensors)
     var run: VerificationReport.Run?
-    do { run = try self.run(mapping, pairs: pairs) } catch let failure as ComparedModelFailure {
+    let rounded = expected.roundedTensors
+    let usual = rounded.isEmpty ? nil : toleranceRow(original.graph, compacted.graph)
+    do { run = try self.run(mapping, pairs: pairs, usual: usual) } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
-    return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
+    var report = VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
+    if !rounded.isEmpty {
+      report.roundedTensors = rounded.count
+      report.notes.append(
+        "the cut goes through blocks of packed numbers, so that these tensors are rounded anew: " + listed(rounded))
+    }
+    return report
   }
 
   /// Which unit of the compacted model is which of the original: from the receipt when it fits, else by matching rows.
@@ -153,7 +161,9 @@ struct Verifier {
   /// The original with the plan carried out, as it must be on disk.
   private func expectedModel(_ plan: CompactionPlan, _ graph: Graph) throws -> ReducedModel {
     let carrier = compacted.stored.modelType == original.stored.modelType ? nil : compacted.stored.modelType
-    return try original.stored.reduced(by: plan, graph: graph, carrier: carrier)
+    let expected = try original.stored.reduced(by: plan, graph: graph, carrier: carrier)
+    if let failure = expected.failure { throw failure }
+    return expected
   }
 
   /// Where the configuration does not tell the counts of the tensors, it must be the one that a ragged compaction leaves.
@@ -284,7 +294,13 @@ struct Verifier {
     return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map, fill: .readers)
   }
 
-  private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
+  /// - Parameter usual: the tolerance where numbers were rounded anew; nil asks for the same bits.
+  private func run(
+    _ plan: CompactionPlan, pairs: [ValueID: ValueID]?, usual: FormatTolerance.Row?
+  ) throws -> VerificationReport.Run? {
+    let tolerance = options.tolerance ?? usual?.share ?? 0
+    let reason =
+      options.tolerance == nil ? usual.map { ", tolerance \($0.share) of the largest value (\($0.reason))" } : nil
     let masked = try maskedGraph()
     let values = comparedValues(plan, masked, pairs: pairs)
     guard values.contains(where: { $0.kind == .output }) else { return nil }
@@ -294,7 +310,7 @@ struct Verifier {
       reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
       unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
-    if !comparison.isWithin(options.tolerance), let pairs {
+    if !comparison.isWithin(tolerance), let pairs {
       let positions = try ValuePositions(plan, in: map)
       comparison.divergence = try Divergence.find(
         reference: masked, other: compacted.graph, pairs: pairs,
@@ -306,8 +322,8 @@ struct Verifier {
         progress: progress)
     }
     return VerificationReport.Run(
-      ok: comparison.isWithin(options.tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options),
+      ok: comparison.isWithin(tolerance), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options) + (reason ?? ""),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 

@@ -13,6 +13,7 @@ extension GGUFModel {
   ///   - carrier: the architecture string for counts that differ between layers: `deci`, `openelm`; nil for the family's own.
   ///   - tokenizer: the keys `tokenizer.*` in order.
   ///   - type: the type or mix.
+  ///   - types: the types of tensors by name, where another choice was made for them.
   ///   - naming: where the keys `general.*` come from.
   ///   - pooling: how sentence vectors are made, by GGUF's number, for encoders that come with a description of it.
   ///   - vocabularyRows: the number of tokens, where rows of the embeddings beyond them are to be left out (Gemma 3).
@@ -21,8 +22,9 @@ extension GGUFModel {
   /// - Complexity: O(number of tensors).
   public init(
     converting exported: ExportedModel, of model: ImportedModel, layers: [LayerSummary]? = nil, carrier: String? = nil,
-    tokenizer: [GGUFMetadata.Entry] = [], type: GGUFTypeRequest = .auto, naming: GGUFNaming = GGUFNaming(),
-    pooling: Int? = nil, vocabularyRows: Int? = nil
+    tokenizer: [GGUFMetadata.Entry] = [], type: GGUFTypeRequest = .auto,
+    types: [String: GGUFTensorType] = [:], naming: GGUFNaming = GGUFNaming(), pooling: Int? = nil,
+    vocabularyRows: Int? = nil
   ) throws(FormatError) {
     let file = model.configPath
     var family = try GGUFFamilies.find(modelType: model.modelType, file: file)
@@ -65,11 +67,12 @@ extension GGUFModel {
     let values = try Self.values(writing, roles)
     let choice = GGUFTypeChoice(
       type, architecture: family.architecture, layers: layers, tensors: values.map { ($0.name, $0.weight.shape) })
+    if types.isEmpty { notes += choice.notes }
     self.metadata = [:]
     self.tensors = []
     for (name, weight) in values {
       // Not a requantisation: these weights are rounded for the first time.
-      let tensor = try packed(weight, name: name, as: choice.type(of: name))
+      let tensor = try packed(weight, name: name, as: types[name] ?? choice.type(of: name))
       tensors.append(tensor)
     }
     requantizations = requantizations.filter { entry in

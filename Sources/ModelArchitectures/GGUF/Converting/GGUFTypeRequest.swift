@@ -79,6 +79,14 @@ public enum GGUFTypeRequest: String, Sendable, Hashable, CaseIterable {
 struct GGUFTypeChoice {
   private let request: GGUFTypeRequest
   private let types: [String: GGUFTensorType]
+  /// The types that rows are too short for, with those taken instead, each with the number of tensors.
+  private let replaced: [Replacement: Int]
+
+  /// A packed type whose blocks the rows of a tensor do not fill, and the type that takes its place.
+  struct Replacement: Hashable {
+    var wanted: GGUFTensorType
+    var taken: GGUFTensorType
+  }
 
   /// - Parameters:
   ///   - tensors: names and extents, outermost first, of all tensors of the file.
@@ -88,15 +96,35 @@ struct GGUFTypeChoice {
   ) {
     self.request = request
     var types: [String: GGUFTensorType] = [:]
-    for (name, shape) in tensors { types[name] = Self.converted(name, shape, request) }
+    var replaced: [Replacement: Int] = [:]
+    func note(_ wanted: GGUFTensorType, _ taken: GGUFTensorType) {
+      if wanted != taken { replaced[Replacement(wanted: wanted, taken: taken), default: 0] += 1 }
+    }
+    for (name, shape) in tensors {
+      let type = Self.converted(name, shape, request)
+      types[name] = type
+      if request.isDirect, type == .f16, request.defaultType.blockFormat != nil { note(request.defaultType, type) }
+    }
     if !request.isDirect {
       var mix = Mix(request, architecture, layers, tensors.map(\.name))
       // Some choices count the tensors before, layer by layer and by name.
       for (name, shape) in tensors.sorted(by: Self.precedes) where Self.isQuantized(name, shape) {
-        types[name] = mix.type(of: name, columns: shape.extents.last ?? 1)
+        let columns = shape.extents.last ?? 1
+        let wanted = mix.type(of: name, columns: columns)
+        types[name] = wanted.fitting(row: columns)
+        note(wanted, wanted.fitting(row: columns))
       }
     }
     self.types = types
+    self.replaced = replaced
+  }
+
+  /// What took the place of types that rows are too short for, in sentences.
+  var notes: [String] {
+    replaced.map { change, count in
+      "the rows of \(count == 1 ? "1 tensor" : "\(count) tensors") do not fill blocks of \(change.wanted) "
+        + "(\(change.wanted.elementsPerBlock) numbers), so \(count == 1 ? "it is" : "they are") written as \(change.taken)"
+    }.sorted()
   }
 
   /// The type of a tensor.
@@ -187,7 +215,7 @@ struct GGUFTypeChoice {
         }
         downsSeen += 1
       }
-      return type.fitting(row: columns)
+      return type
     }
   }
 }

@@ -126,6 +126,19 @@ extension GGUFFamilies {
         .unsupportedConfiguration, file: writing.file, subject: .key("relative_attention_max_distance"),
         expected: "128, which llama.cpp has for every T5", found: "\(distance)")
     }
+    let network = try T5Architecture.network(config)
+    let tanhForms: [ActivationFunction] = [
+      .gelu_new, .gelu_pytorch_tanh, .gelu_python_tanh, .gelu_fast, .gelu_accurate,
+    ]
+    let isOverruled = writing.first(["dense_act_fn", "is_gated_act"]) != nil
+    guard !isOverruled || (network.isGated ? tanhForms : [.relu]).contains(network.activation) else {
+      throw FormatError(
+        .unsupportedConfiguration, file: writing.file, subject: .key("dense_act_fn"),
+        expected: network.isGated
+          ? "\"gelu_new\", which llama.cpp computes beside a gate"
+          : "\"relu\", which llama.cpp computes without a gate",
+        found: "\"\(network.activation.rawValue)\"")
+    }
     return try writing.checkActivation("feed_forward_proj", default: "relu", allowed: ["relu", "gated-gelu"])
   }
 
