@@ -12,6 +12,8 @@ public struct ComputationComparison: Sendable {
   public private(set) var differences: [String] = []
   /// Numbers that are the same but for the precision that models of another type have, as the scale of Gemma's embeddings is; as sentences.
   public private(set) var remarks: [String] = []
+  /// Matrices that one graph ties to another parameter (`X (transposed)`) and the other has apart: their content is still to be compared.
+  public private(set) var separated: [(first: String, second: String)] = []
   private var more = 0
 
   /// The sentences that are shown.
@@ -65,7 +67,10 @@ public struct ComputationComparison: Sendable {
           continue
         }
         if role != nil || other != nil {
-          if role != other {
+          let tie = " (transposed)"
+          if let role, let other, role != other, role.hasSuffix(tie) != other.hasSuffix(tie) {
+            separated.append((role, other))
+          } else if role != other {
             add("\(Self.place(x)) reads \(role ?? "a constant") in the original, \(other ?? "a constant") in the other")
           }
         } else if let element = try Self.firstDifference(first, second, pool) {

@@ -31,16 +31,16 @@ extension Verifier {
     }
     compareOutputs(&problems)
     let expected = try plan.apply(to: map)
-    var remarks: [String] = []
-    let isSame = try compareComputation(expected, &problems, &remarks)
-    let proof = try conversionProof(plan, expected, &problems)
+    let computation = try compareComputation(expected, &problems)
+    let isSame = computation.map { $0.differences.isEmpty && $0.remarks.isEmpty }
+    let proof = try conversionProof(plan, expected, computation?.separated ?? [], &problems)
     var run: VerificationReport.Run?
     do { run = try convertedRun(proof, isSame: isSame) } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
     var report = VerificationReport(
       structure: .init(problems: problems), proof: proof.verdict, run: run, mapping: mapping, asksForProof: false)
-    report.notes = compacted.stored.loaderRemarks + remarks
+    report.notes = compacted.stored.loaderRemarks + (computation?.remarks ?? [])
     report.roundedTensors = proof.tensors?.roundedTensors
     return report
   }
@@ -110,15 +110,14 @@ extension Verifier {
 
   /// Compares what both compute; nil where one side is no model of a described architecture.
   private func compareComputation(
-    _ expected: Graph, _ problems: inout [String], _ remarks: inout [String]
-  ) throws -> Bool? {
+    _ expected: Graph, _ problems: inout [String]
+  ) throws -> ComputationComparison? {
     guard let first = original.stored.initializerRoles, let second = compacted.stored.initializerRoles else {
       return nil
     }
     let comparison = try ComputationComparison(expected, compacted.graph, roles: (first, second), pool: pool)
     problems += comparison.differences.map { "the computation differs: \($0)" }
-    remarks = comparison.remarks
-    return comparison.differences.isEmpty && remarks.isEmpty
+    return comparison
   }
 
   // MARK: Proof
@@ -132,12 +131,22 @@ extension Verifier {
   }
 
   /// The proof that every tensor is the original's, cut and rounded to the type it is stored in.
+  ///
+  /// - Parameter separated: matrices that are tied in one of the models only.
   private func conversionProof(
-    _ plan: CompactionPlan, _ graph: Graph, _ problems: inout [String]
+    _ plan: CompactionPlan, _ graph: Graph, _ separated: [(first: String, second: String)], _ problems: inout [String]
   ) throws -> Weights {
-    guard let found = try compacted.stored.checkpointTensors(after: nil),
-      let expected = try original.stored.checkpointTensors(after: (plan, graph))
+    guard var found = try compacted.stored.checkpointTensors(after: nil),
+      var expected = try original.stored.checkpointTensors(after: (plan, graph))
     else { return Weights() }
+    let tie = " (transposed)"
+    for (first, second) in separated {
+      if first.hasSuffix(tie), let tied = expected.first(where: { $0.role + tie == first }) {
+        expected.append((second, tied.weight))
+      } else if let tied = found.first(where: { $0.role + tie == second }) {
+        found.append((first, tied.weight))
+      }
+    }
     let addends = original.stored.addends
     let stored = Dictionary(found.map { ($0.role, $0.weight) }) { first, _ in first }
     /// What norms add to their factors is part of the number in some formats.
