@@ -98,7 +98,7 @@ struct DocumentTests {
           keys(value)
             == [
               "schema", "equal", "bit_identical", "max_abs", "max_ulp", "first_difference", "mapping", "structure",
-              "proof", "run",
+              "proof", "run", "rounded_tensors", "notes",
             ])
       }
       #expect(value["equal"] == true && value["bit_identical"] == true)
