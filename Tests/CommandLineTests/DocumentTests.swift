@@ -134,6 +134,7 @@ struct DocumentTests {
       #expect(ok.contains(#"tests="3" failures="0" skipped="0""#))
       #expect(no.contains(#"failures="2""#))
       #expect(no.contains("<failure>"))
+      #expect(!no.contains("\\u{"))
       #expect(no.contains("layer 0, head 1 is gone but neither dead nor declared off"))
     }
   #endif

@@ -126,6 +126,11 @@ public struct CompactionPlan: Sendable, Hashable {
       target = most
     }
     loaders = rules.verdicts(on: layers, writtenAs: target?.carrier)
+    if let loader = request.loader, let verdict = loaders.first(where: { $0.name == loader }), verdict.loads == false {
+      throw CompactionError(
+        .cannotLoad, subject: .option("--for \(loader)"), expected: "a result that it opens", found: verdict.reason,
+        remedy: request.shape == .ragged ? "--shape auto or uniform" : "name another loader, or leave --for out")
+    }
   }
 
   /// The row under which least remains; of equals, the first.

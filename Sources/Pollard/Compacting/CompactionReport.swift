@@ -101,7 +101,7 @@ public struct CompactionReport: Report {
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
     for file in leftBehind {
-      lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights")
+      lines.append("  not carried over: \(escapedForTerminal(file))")
     }
     lines += notes.map { "  note: " + escapedForTerminal($0) }
     if let verification { lines += ["", verification.text] }

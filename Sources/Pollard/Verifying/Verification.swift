@@ -143,7 +143,7 @@ public struct Verification: Report {
     )
     for (name, ok, problems) in legs {
       let inner =
-        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
+        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(problems.map(xml).joined(separator: "\n"))</failure>" : ""
       lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
     }
     lines.append("</testsuite>")
