@@ -10,9 +10,10 @@ struct RefusedRequestTests {
     let entry = try GoldenCase.named("llama-grouped-5")
     let model = try Model(at: #require(entry.path("dense")))
     let masks = try #require(entry.path("masks"))
-    let options = PlanOptions(masks: masks, shape: .ragged, loader: "transformers-5")
-    #expect(codeThrown { _ = try model.plan(options: options, pool: pool) } == "cannotLoad")
-    #expect(try model.plan(options: PlanOptions(masks: masks, loader: "transformers-5"), pool: pool).target != nil)
+    let options = PlanOptions(shape: .ragged, loader: "transformers-5")
+    #expect(codeThrown { _ = try model.plan(masks: .file(masks), options: options, pool: pool) } == "cannotLoad")
+    #expect(try model.plan(
+        masks: .file(masks), options: PlanOptions(loader: "transformers-5"), pool: pool).target != nil)
   }
 
   @Test("a mask of heads for a model that has none")
