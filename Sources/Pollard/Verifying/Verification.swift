@@ -93,7 +93,8 @@ public struct Verification: Report {
             ? "equal up to rounding: the compacted model is the masked original's function, constants folded into biases"
             : "equal: the compacted model is the masked original's function"
           : report.proof != nil
-            ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
+            ? "equal: every weight is the original's, rounded to its type\(report.foldedBiases > 0 ? ", constants folded into biases" : ""); "
+              + "outputs agree within the tolerance"
             : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
@@ -111,7 +112,9 @@ public struct Verification: Report {
       let agreement =
         comparison.isBitIdentical && report.foldedBiases == 0
         ? "bit-identical in \(comparison.values.count) compared tensors"
-        : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
+        : report.foldedBiases > 0
+          ? "differences of at most \(rounded(comparison.maximumShare * 1e9, 1))e-9 of the largest value"
+          : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
       let arithmetic = comparison.precision == .double ? ", in double precision" : ""
       lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)\(arithmetic)")
       if let distance = run.distanceFromUnmasked {
