@@ -109,6 +109,10 @@ public struct RunComparison: Sendable {
   public var isBitIdentical: Bool { values.allSatisfy { $0.differing == 0 } }
   /// The largest absolute difference of all values.
   public var maximumAbsolute: Double { values.map(\.maximumAbsolute).max() ?? 0 }
+  /// The largest difference of all values, each as a share of the value's largest magnitude.
+  public var maximumShare: Double {
+    values.map { $0.maximumAbsolute == 0 ? 0 : $0.maximumAbsolute / $0.maximumReference }.max() ?? 0
+  }
   /// The largest difference in representable numbers.
   public var maximumULP: UInt64 { values.map(\.maximumULP).max() ?? 0 }
   /// The first difference in the order of the graph, as a phrase.

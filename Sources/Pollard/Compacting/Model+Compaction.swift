@@ -61,7 +61,7 @@ extension Model {
         output: output, parameters: (model.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
         isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers)
+        droppedLayers: model.droppedLayers, notes: plan.remarks)
     }
   }
 

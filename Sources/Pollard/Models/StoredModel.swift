@@ -42,6 +42,12 @@ package protocol StoredModel: Sendable {
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
 
+  /// The same function under a class whose attention adds a bias to its output, zero so far, so that constants can be folded into it; nil where
+  /// no such class is known or the model's own is one.
+  func withOutputBiases() throws -> (any StoredModel)?
+  /// Whether attention adds a bias to its output.
+  var hasOutputBiases: Bool { get }
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.
@@ -87,6 +93,8 @@ extension StoredModel {
       .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
+  package func withOutputBiases() throws -> (any StoredModel)? { nil }
+  package var hasOutputBiases: Bool { false }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?
