@@ -83,6 +83,8 @@ public struct VerificationReport: Sendable {
   public var mapping: String
   /// Whether a proof can be asked for: not between formats, where no tensor is the other's byte for byte.
   public var asksForProof: Bool
+  /// Whether weights were multiplied to make up for channels that are gone, so that the run is equal up to rounding.
+  public var rescaled = false
 
   /// Creates a report.
   public init(structure: Structure, proof: Proof?, run: Run?, mapping: String, asksForProof: Bool = true) {

@@ -16,6 +16,8 @@ package struct HuggingFaceModel: StoredModel {
   private(set) var droppedLayers: [Int] = []
   /// The tensors, without those of dropped layers.
   private let tensors: [NamedTensor]
+  /// Whether the checkpoint was rewritten after reading.
+  private var isRewritten = false
 
   /// Opens a directory, a weight file in one, or its shard index.
   ///
@@ -44,6 +46,21 @@ package struct HuggingFaceModel: StoredModel {
 
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
+  /// The model with another checkpoint in its place.
+  private init(_ model: HuggingFaceModel, rewrittenAs imported: ImportedModel) {
+    folder = model.folder
+    receipt = nil
+    droppedLayers = model.droppedLayers
+    self.imported = imported
+    tensors = imported.storedTensors
+    isRewritten = true
+  }
+
+  package var rewritable: ImportedModel? { imported }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel {
+    HuggingFaceModel(self, rewrittenAs: try imported.narrowed(change, allowingRagged: receipt != nil))
+  }
+
   package var format: ModelFormat { .safetensors }
   package var formatName: String { folder.checkpoint.isPyTorch ? pytorchFormatName : format.rawValue }
   package var graph: Graph { imported.graph }
@@ -53,7 +70,7 @@ package struct HuggingFaceModel: StoredModel {
   package var layers: [LayerSummary] { imported.layers }
   package var parameterCount: Int { imported.parameterCount }
   package var storesParametersPlainly: Bool {
-    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !folder.checkpoint.isPyTorch
+    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !isRewritten && !folder.checkpoint.isPyTorch
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 

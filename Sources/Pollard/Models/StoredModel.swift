@@ -42,6 +42,11 @@ package protocol StoredModel: Sendable {
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
 
+  /// The checkpoint whose tensors and configuration can be rewritten for fewer residual channels; nil where the format has none.
+  var rewritable: ImportedModel? { get }
+  /// The model with its checkpoint rewritten for fewer residual channels.
+  func narrowed(_ change: WidthChange) throws -> any StoredModel
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.
@@ -87,6 +92,8 @@ extension StoredModel {
       .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
+  package var rewritable: ImportedModel? { nil }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?

@@ -87,11 +87,13 @@ public struct Verification: Report {
     var lines = [
       !equal
         ? "NOT equal"
-        : report.asksForProof
-          ? "equal: the compacted model is the masked original's function"
-          : report.proof != nil
-            ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
-            : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
+        : report.rescaled
+          ? "equal up to rounding: the compacted model is the masked original's function, its norms compensated"
+          : report.asksForProof
+            ? "equal: the compacted model is the masked original's function"
+            : report.proof != nil
+              ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
+              : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {

@@ -49,7 +49,8 @@ extension Verifier {
     }
     let proof = try conversionProof(receipt, &problems)
     var run: VerificationReport.Run?
-    do { run = try convertedRun(masked, values, isProved: proof?.ok == true) } catch let failure as ComparedModelFailure
+    do { if runs { run = try convertedRun(masked, values, isProved: proof?.ok == true) } } catch let failure
+      as ComparedModelFailure
     {
       problems.append(failure.description)
     }
