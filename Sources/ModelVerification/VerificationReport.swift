@@ -87,6 +87,8 @@ public struct VerificationReport: Sendable {
   public var asksForProof: Bool
   /// The biases that hold what removed units contributed; with any, outputs are equal up to rounding and never claimed to be more.
   public var foldedBiases: Int
+  /// Whether weights were multiplied to make up for channels that are gone, so that the run is equal up to rounding.
+  public var rescaled = false
 
   /// Creates a report.
   public init(

@@ -37,6 +37,16 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Round the numbers of packed tensors anew where a cut goes through their blocks.")
   var requantise = false
 
+  @Flag(
+    name: .long,
+    help: "Remove dead hidden channels of RMSNorm models too and compensate the norms: equal up to rounding.")
+  var width = false
+
+  @Option(
+    name: .customLong("hidden-norm"),
+    help: "With --width and a hidden_mask, channels that the masked model's norms run over: all or kept.")
+  var hiddenNorm: String?
+
   @Flag(name: .long, help: "Remove units that add a constant, and add it to the next bias: equal up to rounding.")
   var fold = false
 
@@ -76,7 +86,16 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
+    let norm = try parsedHiddenNorm(hiddenNorm)
+    if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
     var model = try Model(at: model).dropping(layers: dropped)
+    if width {
+      model = try model.narrowed(
+        masks: masks.map(MaskSource.file) ?? .zeros,
+        options: WidthOptions(
+          norm: norm, roundTo: roundTo, loader: loader, format: format, allowsPadding: !noPadding),
+        pool: global.pool)
+    }
     if masks != nil, !dryRun { model.prefetch() }
     var options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,

@@ -18,6 +18,11 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers of the original that are meant to be gone, such as 3,7.")
   var dropLayers: String?
 
+  @Option(
+    name: .customLong("hidden-norm"), help: "Channels that the masked model's norms are meant to run over: all or kept."
+  )
+  var hiddenNorm: String?
+
   @Option(name: .long, help: "Inputs to run (safetensors); random tokens otherwise.")
   var inputs: String?
 
@@ -53,8 +58,9 @@ struct VerifyCommand: ParsableCommand {
     guard tolerance >= 0, tolerance.isFinite else {
       throw UsageError(description: "--tolerance takes a number of at least 0")
     }
-    let options = VerificationOptions(
+    var options = VerificationOptions(
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance, precision: arithmetic)
+    options.hiddenNorm = try parsedHiddenNorm(hiddenNorm)
     let line = ProgressLine(global)
     let report = try verify(
       original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),

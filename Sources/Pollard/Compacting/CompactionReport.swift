@@ -22,6 +22,8 @@ public struct CompactionReport: Report {
   public var carrier: String?
   /// The original's layers that were dropped; the others are numbered anew.
   public var droppedLayers: [Int] = []
+  /// What became of the residual channels; nil when nobody asked.
+  public var width: WidthPlan?
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -54,7 +56,7 @@ public struct CompactionReport: Report {
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
-      "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
+      "dropped_layers": .array(droppedLayers.map { JSONValue($0) }), "hidden": width?.json ?? .null,
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let verification { object.set("verification", to: verification.json) }
@@ -99,6 +101,7 @@ public struct CompactionReport: Report {
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
     lines += ["", unitLine]
+    if let width { lines.append(width.text) }
     lines += explanations
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }

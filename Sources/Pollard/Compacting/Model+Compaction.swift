@@ -34,9 +34,11 @@ extension Model {
     }
     if options.verifies {
       progress?("verifying before publishing")
+      var verifying = VerificationOptions(comparingRounded: options.requantises)
+      verifying.hiddenNorm = narrowing?.plan.norm
       let verification = try verify(
-        original: self, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
-        options: VerificationOptions(comparingRounded: options.requantises), pool: pool)
+        original: unnarrowed, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
+        options: verifying, pool: pool)
       report.verification = verification
       guard verification.equal else {
         report.output = nil
@@ -58,10 +60,10 @@ extension Model {
 
     func report(output: String?) -> CompactionReport {
       CompactionReport(
-        output: output, parameters: (model.parameterCount, reduced.parameterCount),
+        output: output, parameters: (model.unnarrowed.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
         isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers, notes: plan.remarks)
+        droppedLayers: model.droppedLayers, width: model.narrowing?.plan, notes: plan.remarks)
     }
   }
 
@@ -94,8 +96,9 @@ extension Model {
       result.plan.changesNothing && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        droppedLayers: droppedLayers)
+        result.plan, parameters: (unnarrowed.parameterCount, result.reduced.parameterCount),
+        modelType: stored.modelType,
+        droppedLayers: droppedLayers, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan })
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

@@ -13,6 +13,9 @@ public struct Receipt: Sendable {
   /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
   public let droppedLayers: [Int]
 
+  /// The residual channels; nil where none were removed.
+  public let width: WidthPlan?
+
   private static let sizeLimit = 256 << 20
 
   /// Reads a folder's receipt; nil when there is none.
@@ -75,6 +78,7 @@ public struct Receipt: Sendable {
       } catch { throw error.inFile(path) }
     }
     self.dimensions = dimensions
+    do throws(FormatError) { width = try value["hidden"].flatMap(Self.width) } catch { throw error.inFile(path) }
     let dropped = value["dropped_layers"].map { Self.indices($0, below: 1 << 20) } ?? []
     guard let dropped else {
       throw FormatError(
@@ -136,6 +140,18 @@ public struct Receipt: Sendable {
     return result.sorted { $0.index < $1.index }
   }
 
+  private static func width(_ value: JSONValue) throws(FormatError) -> WidthPlan? {
+    guard let units = try units(value) else { return nil }
+    guard let norm = value["norm"]?.stringValue.flatMap(HiddenNorm.init),
+      let rewrite = value["rewrite"]?.stringValue.flatMap(WidthRewriteKind.init)
+    else {
+      throw FormatError(
+        .receiptMalformed, subject: .key("hidden"), expected: "norm and rewrite", found: "others",
+        remedy: "compact the original again")
+    }
+    return WidthPlan(units: units, norm: norm, rewrite: rewrite)
+  }
+
   private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
     guard let list = value?.arrayValue else { return nil }
     let numbers = list.compactMap(\.intValue)
@@ -147,7 +163,8 @@ public struct Receipt: Sendable {
 
   /// The receipt's text for a plan that is carried out.
   static func text(
-    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = []
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = [],
+    width: WidthPlan? = nil
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
@@ -166,6 +183,10 @@ public struct Receipt: Sendable {
     ]
     if !droppedLayers.isEmpty {
       document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
+    }
+    if let width {
+      document = document.settingKey(
+        "hidden", to: width.facts.reduce(units(width.units)) { $0.settingKey($1.key, to: $1.value) })
     }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(

@@ -18,6 +18,8 @@ package struct HuggingFaceModel: StoredModel {
   private let tensors: [NamedTensor]
   /// Parameters that are zero and not in the files: biases that another class has.
   private var addedParameters = 0
+  /// Whether the checkpoint was rewritten after reading.
+  private var isRewritten = false
 
   /// Opens a directory, a weight file in one, or its shard index.
   ///
@@ -64,6 +66,21 @@ package struct HuggingFaceModel: StoredModel {
 
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
+  /// The model with another checkpoint in its place.
+  private init(_ model: HuggingFaceModel, rewrittenAs imported: ImportedModel) {
+    folder = model.folder
+    receipt = nil
+    droppedLayers = model.droppedLayers
+    self.imported = imported
+    tensors = imported.storedTensors
+    isRewritten = true
+  }
+
+  package var rewritable: ImportedModel? { imported }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel {
+    HuggingFaceModel(self, rewrittenAs: try imported.narrowed(change, allowingRagged: receipt != nil))
+  }
+
   package var format: ModelFormat { .safetensors }
   package var formatName: String { folder.checkpoint.isPyTorch ? pytorchFormatName : format.rawValue }
   package var graph: Graph { imported.graph }
@@ -73,7 +90,8 @@ package struct HuggingFaceModel: StoredModel {
   package var layers: [LayerSummary] { imported.layers }
   package var parameterCount: Int { imported.parameterCount - addedParameters }
   package var storesParametersPlainly: Bool {
-    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !folder.checkpoint.isPyTorch && addedParameters == 0
+    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !isRewritten && !folder.checkpoint.isPyTorch
+      && addedParameters == 0
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 

@@ -19,9 +19,12 @@ extension MaskTable {
         try read(record.name, record.shape, values, layers: layers)
       } catch { throw error.inFile(path) }
     }
+    if let text = file.metadata?["hidden_norm"] {
+      do throws(CompactionError) { try readHiddenNorm(text) } catch { throw error.inFile(path) }
+    }
     guard file.tensors.count > 0 else {
       throw CompactionError(
-        .unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no tensors")
+        .unknownMask, file: path, expected: "head_mask, kv_group_mask, ffn_mask or hidden_mask", found: "no tensors")
     }
   }
 
@@ -48,6 +51,12 @@ extension MaskTable {
       }
       try set(String(parts[2]), layer, values, of: name, shape, layers)
       return
+    }
+    if name == "hidden_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(.maskShape, subject: .tensor(name), expected: "one axis", found: "\(shape)")
+      }
+      return readChannels(values)
     }
     let widths = Set(layers.compactMap { Self.count(name, $0) }).subtracting([0])
     guard !widths.isEmpty else { throw Self.unknown(name) }
@@ -91,7 +100,7 @@ extension MaskTable {
   private static func unknown(_ name: String) -> CompactionError {
     let later = ["expert_mask", "layer_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
     return CompactionError(
-      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask or ffn_mask",
+      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask, ffn_mask or hidden_mask",
       found: later ? "a kind of mask that does not work yet" : "another name")
   }
 }

@@ -12,6 +12,8 @@ struct MaskTable {
   var feedForward: [[Float]?]
   /// Positions of tensors that go.
   var tensors: [TensorAxisMask] = []
+  /// The residual channels; nil where the file says nothing.
+  var channels: Channels?
 
   /// A table that says nothing.
   init(layerCount: Int) {

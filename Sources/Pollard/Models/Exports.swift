@@ -22,3 +22,5 @@ public typealias GraphError = PollardBase.GraphError
 public typealias CompactionError = PollardBase.CompactionError
 /// How far a verification has come.
 public typealias VerificationProgress = ModelVerification.VerificationProgress
+/// Over which channels the norms of a model masked by residual channels run.
+public typealias HiddenNorm = GraphCompaction.HiddenNorm

@@ -22,6 +22,8 @@ public struct Model: Sendable {
   public let droppedLayers: [Int]
   /// The counts of every layer in the file.
   private let storedLayers: [LayerSummary]
+  /// The model before residual channels were removed, and what became of them; nil while it has them all.
+  package private(set) var narrowing: Narrowing?
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
@@ -68,6 +70,20 @@ public struct Model: Sendable {
     try stored.withOutputBiases().map { Model(self, $0, droppedLayers: droppedLayers) }
   }
 
+  /// The model with all its residual channels.
+  var unnarrowed: Model { narrowing.map { Model(self, $0.whole, droppedLayers: droppedLayers) } ?? self }
+
+  /// The model with a narrower one in its place.
+  init(_ whole: Model, narrowed stored: any StoredModel, _ narrowing: Narrowing) {
+    self.init(whole, stored, droppedLayers: whole.droppedLayers)
+    self.narrowing = narrowing
+  }
+
+  /// The masks of residual channels in a file; nil where it says nothing of them.
+  func channelMask(file: String) throws -> MaskTable.Channels? {
+    try MaskTable(file: file, layers: storedLayers).channels
+  }
+
   /// The masks of a file, which speak of the layers as they are stored.
   func unitMask(file: String) throws -> UnitMask {
     var table = try MaskTable(file: file, layers: storedLayers)
@@ -105,7 +121,12 @@ public struct Model: Sendable {
     }
     let map = try stored.dimensionMap()
     var mask: UnitMask?
-    if case .file(let path) = masks { mask = try unitMask(file: path) }
+    if case .file(let path) = masks {
+      mask = try unitMask(file: path)
+      if narrowing == nil, try channelMask(file: path)?.selection != nil {
+        throw CompactionError(.widthNotAsked, file: path, remedy: "ask for it with --width")
+      }
+    }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,

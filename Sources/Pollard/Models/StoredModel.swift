@@ -47,6 +47,10 @@ package protocol StoredModel: Sendable {
   func withOutputBiases() throws -> (any StoredModel)?
   /// Whether attention adds a bias to its output.
   var hasOutputBiases: Bool { get }
+  /// The checkpoint whose tensors and configuration can be rewritten for fewer residual channels; nil where the format has none.
+  var rewritable: ImportedModel? { get }
+  /// The model with its checkpoint rewritten for fewer residual channels.
+  func narrowed(_ change: WidthChange) throws -> any StoredModel
 
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
@@ -95,6 +99,8 @@ extension StoredModel {
   }
   package func withOutputBiases() throws -> (any StoredModel)? { nil }
   package var hasOutputBiases: Bool { false }
+  package var rewritable: ImportedModel? { nil }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?

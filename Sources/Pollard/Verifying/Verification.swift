@@ -88,14 +88,17 @@ public struct Verification: Report {
     var lines = [
       !equal
         ? "NOT equal"
-        : report.asksForProof
-          ? report.foldedBiases > 0
-            ? "equal up to rounding: the compacted model is the masked original's function, constants folded into biases"
-            : "equal: the compacted model is the masked original's function"
-          : report.proof != nil
-            ? "equal: every weight is the original's, rounded to its type\(report.foldedBiases > 0 ? ", constants folded into biases" : ""); "
-              + "outputs agree within the tolerance"
-            : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
+        : report.rescaled
+          ? "equal up to rounding: the compacted model is the masked original's function, its norms compensated"
+            + (report.foldedBiases > 0 ? ", constants folded into biases" : "")
+          : report.asksForProof
+            ? report.foldedBiases > 0
+              ? "equal up to rounding: the compacted model is the masked original's function, constants folded into biases"
+              : "equal: the compacted model is the masked original's function"
+            : report.proof != nil
+              ? "equal: every weight is the original's, rounded to its type\(report.foldedBiases > 0 ? ", constants folded into biases" : ""); "
+                + "outputs agree within the tolerance"
+              : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {

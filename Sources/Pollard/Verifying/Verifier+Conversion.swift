@@ -50,7 +50,9 @@ extension Verifier {
     }
     let proof = try conversionProof(receipt, &problems)
     var run: VerificationReport.Run?
-    do { run = try convertedRun(masked, values, receipt, isProved: proof?.ok == true) } catch let failure
+    do {
+      if runs { run = try convertedRun(masked, values, receipt, isProved: proof?.ok == true) }
+    } catch let failure
       as ComparedModelFailure
     {
       problems.append(failure.description)
