@@ -46,6 +46,9 @@ struct CompactCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
 
+  @Flag(name: .customLong("keep-layers"), help: "Keep layers, and parts of layers in ONNX, that add nothing.")
+  var keepLayers = false
+
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
@@ -77,7 +80,8 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model).dropping(layers: dropped)
+    let model = try Model(at: model).dropping(layers: dropped).withoutIdleLayers(
+      masks: masks.map(MaskSource.file) ?? .zeros, keepsDead: keepLayers, pool: global.pool)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,

@@ -20,8 +20,12 @@ public struct CompactionReport: Report {
   public var isCopy: Bool
   /// The class the result is written for, when it is not the original's.
   public var carrier: String?
-  /// The original's layers that were dropped; the others are numbered anew.
-  public var droppedLayers: [Int] = []
+  /// What was left out of the original before units were looked at; the other layers are numbered anew.
+  var removals = LayerRemovals()
+  /// The original's layers that were dropped on request.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// The original's layers that were left out because they add nothing.
+  public var deadLayers: [Int] { removals.dead }
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -55,6 +59,7 @@ public struct CompactionReport: Report {
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
       "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
+      "dead_layers": .array(deadLayers.map { JSONValue($0) }), "dead_parts": .array(removals.parts.map(\.json)),
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
     if let verification { object.set("verification", to: verification.json) }
@@ -97,7 +102,7 @@ public struct CompactionReport: Report {
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
     lines += ["", unitLine]
-    lines += explanations
+    lines += explanations + layerLines
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
     for file in leftBehind {

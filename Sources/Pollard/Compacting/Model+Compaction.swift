@@ -58,10 +58,10 @@ extension Model {
 
     func report(output: String?) -> CompactionReport {
       CompactionReport(
-        output: output, parameters: (model.parameterCount, reduced.parameterCount),
+        output: output, parameters: (model.base.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
-        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers)
+        isCopy: plan.changesNothing && model.removals.isEmpty && model.stored.storesParametersPlainly,
+        carrier: plan.target?.carrier, removals: model.removals, notes: model.layerNotes)
     }
   }
 
@@ -91,11 +91,11 @@ extension Model {
   ) throws -> StagedOutput {
     try stored.checkIntegrity(pool: pool)
     let receipt =
-      result.plan.changesNothing && stored.storesParametersPlainly
+      result.plan.changesNothing && removals.isEmpty && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        droppedLayers: droppedLayers)
+        result.plan, parameters: (base.parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
+        removals: removals)
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

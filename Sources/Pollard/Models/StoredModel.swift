@@ -41,6 +41,10 @@ package protocol StoredModel: Sendable {
   ///
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
+  /// Whether the format can hold a layer without its attention or its feed-forward network.
+  var canLackParts: Bool { get }
+  /// The model without parts of layers that add nothing.
+  func lacking(_ parts: [IdlePart]) throws -> any StoredModel
 
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
@@ -82,11 +86,8 @@ extension StoredModel {
   package var formatName: String { format.rawValue }
   package var maskNotes: [String] { [] }
   package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
-  package func dropping(layers: [Int]) throws -> any StoredModel {
-    throw CompactionError(
-      .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
-      found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
-  }
+  package var canLackParts: Bool { false }
+  package func lacking(_ parts: [IdlePart]) throws -> any StoredModel { self }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?
