@@ -56,6 +56,9 @@ struct CompactCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
 
+  @Flag(name: .customLong("keep-layers"), help: "Keep layers, and parts of layers in ONNX, that add nothing.")
+  var keepLayers = false
+
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
@@ -88,7 +91,9 @@ struct CompactCommand: ParsableCommand {
     }
     let norm = try parsedHiddenNorm(hiddenNorm)
     if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
-    var model = try Model(at: model).dropping(layers: dropped)
+    // Channels are told from a whole model, so layers that add nothing stay where channels go.
+    var model = try Model(at: model).dropping(layers: dropped).withoutIdleLayers(
+      masks: masks.map(MaskSource.file) ?? .zeros, keepsDead: keepLayers || width, pool: global.pool)
     if width {
       model = try model.narrowed(
         masks: masks.map(MaskSource.file) ?? .zeros,

@@ -60,10 +60,11 @@ extension Model {
 
     func report(output: String?) -> CompactionReport {
       CompactionReport(
-        output: output, parameters: (model.unnarrowed.parameterCount, reduced.parameterCount),
+        output: output, parameters: (model.base.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
-        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers, width: model.narrowing?.plan, notes: plan.remarks)
+        isCopy: plan.changesNothing && model.removals.isEmpty && model.stored.storesParametersPlainly,
+        carrier: plan.target?.carrier, removals: model.removals, width: model.narrowing?.plan,
+        notes: plan.remarks + model.layerNotes)
     }
   }
 
@@ -93,12 +94,11 @@ extension Model {
   ) throws -> StagedOutput {
     try stored.checkIntegrity(pool: pool)
     let receipt =
-      result.plan.changesNothing && stored.storesParametersPlainly
+      result.plan.changesNothing && removals.isEmpty && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (unnarrowed.parameterCount, result.reduced.parameterCount),
-        modelType: stored.modelType,
-        droppedLayers: droppedLayers, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan })
+        result.plan, parameters: (base.parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
+        removals: removals, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan })
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

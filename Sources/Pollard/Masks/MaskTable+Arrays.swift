@@ -61,7 +61,7 @@ extension MaskTable {
     }
     guard !masks.arrays.isEmpty else {
       throw CompactionError(
-        .unknownMask, file: path, expected: "head_mask, kv_group_mask, ffn_mask or hidden_mask", found: "no arrays")
+        .unknownMask, file: path, expected: "head_mask, kv_group_mask, ffn_mask, layer_mask or hidden_mask", found: "no arrays")
     }
   }
 }

@@ -6,7 +6,7 @@ import TensorStorage
 
 extension MaskTable {
   /// Reads `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the same per layer as
-  /// `layers.<i>.<name>` with one axis.
+  /// `layers.<i>.<name>` with one axis; and `layer_mask [layers]`.
   init(safetensors path: String, layers: [LayerSummary]) throws {
     self.init(layerCount: layers.count)
     let file = try SafetensorsFile(path: path)
@@ -24,7 +24,7 @@ extension MaskTable {
     }
     guard file.tensors.count > 0 else {
       throw CompactionError(
-        .unknownMask, file: path, expected: "head_mask, kv_group_mask, ffn_mask or hidden_mask", found: "no tensors")
+        .unknownMask, file: path, expected: "head_mask, kv_group_mask, ffn_mask, layer_mask or hidden_mask", found: "no tensors")
     }
   }
 
@@ -42,6 +42,13 @@ extension MaskTable {
   mutating func read(
     _ name: String, _ shape: Shape, _ values: [Float], layers: [LayerSummary]
   ) throws(CompactionError) {
+    if name == "layer_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(.maskShape, subject: .tensor(name), expected: "one axis", found: "\(shape)")
+      }
+      self.layers = .mask(values)
+      return
+    }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     if parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]) {
       guard layers.indices.contains(layer) else {
@@ -98,9 +105,9 @@ extension MaskTable {
   }
 
   private static func unknown(_ name: String) -> CompactionError {
-    let later = ["expert_mask", "layer_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
+    let later = ["expert_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
     return CompactionError(
-      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask, ffn_mask or hidden_mask",
+      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask, ffn_mask, layer_mask or hidden_mask",
       found: later ? "a kind of mask that does not work yet" : "another name")
   }
 }

@@ -14,6 +14,18 @@ struct MaskTable {
   var tensors: [TensorAxisMask] = []
   /// The residual channels; nil where the file says nothing.
   var channels: Channels?
+  /// Whole layers, counted through all stacks.
+  var layers = LayerChoice.all
+
+  /// Which layers stay.
+  enum LayerChoice {
+    /// All of them.
+    case all
+    /// Those whose number is 1.
+    case mask([Float])
+    /// Those in a list, or all but those.
+    case list([Int], removes: Bool)
+  }
 
   /// A table that says nothing.
   init(layerCount: Int) {
@@ -22,12 +34,21 @@ struct MaskTable {
     feedForward = heads
   }
 
-  /// Forgets a layer; those behind it move up.
-  mutating func drop(_ layer: Int) {
-    heads.remove(at: layer)
-    groups.remove(at: layer)
-    feedForward.remove(at: layer)
+  /// Keeps what is said of some places in the list of layers, in their order.
+  mutating func keep(_ places: [Int]) {
+    heads = places.map { heads[$0] }
+    groups = places.map { groups[$0] }
+    feedForward = places.map { feedForward[$0] }
   }
+
+  /// Forgets what is said of a layer's heads.
+  mutating func forgetHeads(_ layer: Int) {
+    heads[layer] = nil
+    groups[layer] = nil
+  }
+
+  /// Forgets what is said of a layer's neurons.
+  mutating func forgetNeurons(_ layer: Int) { feedForward[layer] = nil }
 
   /// Reads a mask file: JSON when its first character is a brace, NumPy or PyTorch by their first bytes, else safetensors.
   ///

@@ -18,10 +18,17 @@ public struct Model: Sendable {
   public let path: String
   /// The model as its format holds it.
   package let stored: any StoredModel
-  /// Layers that were left out after reading, by their numbers in the file.
-  public let droppedLayers: [Int]
-  /// The counts of every layer in the file.
-  private let storedLayers: [LayerSummary]
+  /// The model as it was read, with all its layers.
+  let base: any StoredModel
+  /// What was left out after reading.
+  package let removals: LayerRemovals
+  /// Sentences about layers that could not be left out.
+  var layerNotes: [String] = []
+
+  /// Layers that were left out on request, by their numbers in the file.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// Layers that were left out because they add nothing, by their numbers in the file.
+  public var deadLayers: [Int] { removals.dead }
   /// The model before residual channels were removed, and what became of them; nil while it has them all.
   package private(set) var narrowing: Narrowing?
 
@@ -36,7 +43,7 @@ public struct Model: Sendable {
   /// - Complexity: O(size of the headers); no weights are read.
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
-    droppedLayers = []
+    removals = LayerRemovals()
     if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
@@ -44,51 +51,39 @@ public struct Model: Sendable {
     } else {
       stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
     }
-    storedLayers = stored.layers
+    base = stored
   }
 
-  private init(_ whole: Model, _ stored: any StoredModel, droppedLayers: [Int]) {
+  init(_ whole: Model, _ stored: any StoredModel, _ removals: LayerRemovals) {
     path = whole.path
+    base = whole.base
     self.stored = stored
-    self.droppedLayers = droppedLayers
-    storedLayers = whole.storedLayers
-  }
-
-  /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
-  ///
-  /// This changes the function: it is a decision, never a finding.
-  ///
-  /// - Throws: `cannotExpress` for layers that do not exist, for all of them, and where the configuration cannot say what remains.
-  public func dropping(layers: [Int]) throws -> Model {
-    let layers = Set(layers).sorted()
-    if layers.isEmpty { return self }
-    return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
+    self.removals = removals
   }
 
   /// The same function under a class that has a bias for attention's output, as zeros; nil where there is none.
   func withOutputBiases() throws -> Model? {
-    try stored.withOutputBiases().map { Model(self, $0, droppedLayers: droppedLayers) }
+    try stored.withOutputBiases().map {
+      var model = Model(self, $0, removals)
+      model.narrowing = narrowing
+      model.layerNotes = layerNotes
+      return model
+    }
   }
 
   /// The model with all its residual channels.
-  var unnarrowed: Model { narrowing.map { Model(self, $0.whole, droppedLayers: droppedLayers) } ?? self }
+  var unnarrowed: Model { narrowing.map { Model(self, $0.whole, removals) } ?? self }
 
   /// The model with a narrower one in its place.
   init(_ whole: Model, narrowed stored: any StoredModel, _ narrowing: Narrowing) {
-    self.init(whole, stored, droppedLayers: whole.droppedLayers)
+    self.init(whole, stored, whole.removals)
+    layerNotes = whole.layerNotes
     self.narrowing = narrowing
   }
 
   /// The masks of residual channels in a file; nil where it says nothing of them.
   func channelMask(file: String) throws -> MaskTable.Channels? {
-    try MaskTable(file: file, layers: storedLayers).channels
-  }
-
-  /// The masks of a file, which speak of the layers as they are stored.
-  func unitMask(file: String) throws -> UnitMask {
-    var table = try MaskTable(file: file, layers: storedLayers)
-    for layer in droppedLayers.reversed() { table.drop(layer) }
-    return table.unitMask
+    try MaskTable(file: file, layers: base.layers).channels
   }
 
   /// The computation.

@@ -41,6 +41,10 @@ package protocol StoredModel: Sendable {
   ///
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
+  /// Whether the format can hold a layer without its attention or its feed-forward network.
+  var canLackParts: Bool { get }
+  /// The model without parts of layers that add nothing.
+  func lacking(_ parts: [IdlePart]) throws -> any StoredModel
 
   /// The same function under a class whose attention adds a bias to its output, zero so far, so that constants can be folded into it; nil where
   /// no such class is known or the model's own is one.
@@ -92,15 +96,12 @@ extension StoredModel {
   package var formatName: String { format.rawValue }
   package var maskNotes: [String] { [] }
   package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
-  package func dropping(layers: [Int]) throws -> any StoredModel {
-    throw CompactionError(
-      .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
-      found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
-  }
   package func withOutputBiases() throws -> (any StoredModel)? { nil }
   package var hasOutputBiases: Bool { false }
   package var rewritable: ImportedModel? { nil }
   package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
+  package var canLackParts: Bool { false }
+  package func lacking(_ parts: [IdlePart]) throws -> any StoredModel { self }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?

@@ -38,6 +38,8 @@ public struct Verification: Report {
       "removed_units": JSONValue(proof.removedUnits),
       "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
       "folded": JSONValue(proof.folded), "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven),
+      "dead_layers": .array(proof.deadLayers.map { JSONValue($0) }),
+      "dropped_layers": .array(proof.droppedLayers.map { JSONValue($0) }), "dead_parts": JSONValue(proof.deadParts),
       "problems": strings(proof.problems),
     ]
   }
@@ -107,6 +109,7 @@ public struct Verification: Report {
           + "\(proof.dead) dead, \(proof.declared) declared\(proof.folded > 0 ? ", \(proof.folded) folded" : ""), "
           + "\(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
+      if let line = layerLine(proof) { lines.append("             " + line) }
     } else {
       lines.append("  proof      not applied")
     }
@@ -134,6 +137,16 @@ public struct Verification: Report {
       lines.append("  problem: \(problem)")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private func layerLine(_ proof: VerificationReport.Proof) -> String? {
+    var parts: [String] = []
+    if !proof.deadLayers.isEmpty { parts.append("layers \(humanIndices(proof.deadLayers)) add nothing") }
+    if proof.deadParts > 0, proof.deadLayers.isEmpty {
+      parts.append("\(proof.deadParts) part\(proof.deadParts == 1 ? " of a layer adds" : "s of layers add") nothing")
+    }
+    if !proof.droppedLayers.isEmpty { parts.append("layers \(humanIndices(proof.droppedLayers)) dropped as told") }
+    return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 
   private func verdict(_ ok: Bool) -> String { ok ? "ok  " : "FAIL" }

@@ -18,7 +18,7 @@ extension Verifier {
   ///
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
-    var problems: [String] = []
+    var problems = whole.problems
     let planned = compacted.receipt.flatMap {
       fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
     }
@@ -118,8 +118,10 @@ extension Verifier {
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
+      reference: try whole.maskedGraph() ?? masked, other: compacted.graph, values: whole.renamed(values),
+      inputs: inputs.filter { names.contains($0.key) },
+      otherInputs: inputs.filter { otherNames.contains($0.key) },
+      unmasked: isMasked ? (whole.model ?? original).graph : nil,
       precision: precision, pool: pool, progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }
