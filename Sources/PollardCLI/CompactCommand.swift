@@ -46,6 +46,16 @@ struct CompactCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
 
+  @Option(
+    name: .customLong("keep-tokens"),
+    help: ArgumentHelp("Tokens that stay in the vocabulary: one to a line, ids, or JSON.", valueName: "file"))
+  var keepTokens: String?
+
+  @Option(
+    name: .customLong("drop-unused"),
+    help: ArgumentHelp("Ids of a corpus; tokens that do not occur are removed.", valueName: "corpus-tokens"))
+  var dropUnused: String?
+
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
@@ -77,7 +87,7 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model).dropping(layers: dropped)
+    let model = try selectingTokens(of: Model(at: model).dropping(layers: dropped))
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,

@@ -22,6 +22,8 @@ public struct CompactionReport: Report {
   public var carrier: String?
   /// The original's layers that were dropped; the others are numbered anew.
   public var droppedLayers: [Int] = []
+  /// What became of the vocabulary, when tokens were removed.
+  public var vocabulary: TrimmedVocabulary?
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -57,6 +59,7 @@ public struct CompactionReport: Report {
       "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
+    if let vocabulary { object.set("vocabulary", to: vocabulary.json) }
     if let verification { object.set("verification", to: verification.json) }
     return .object(object)
   }
@@ -97,6 +100,7 @@ public struct CompactionReport: Report {
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
     lines += ["", unitLine]
+    lines += vocabulary?.lines ?? []
     lines += explanations
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }

@@ -58,10 +58,10 @@ extension Model {
 
     func report(output: String?) -> CompactionReport {
       CompactionReport(
-        output: output, parameters: (model.parameterCount, reduced.parameterCount),
+        output: output, parameters: (model.parametersBefore, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
         isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers)
+        droppedLayers: model.droppedLayers, vocabulary: model.vocabulary, notes: model.vocabulary?.notes ?? [])
     }
   }
 
@@ -94,8 +94,8 @@ extension Model {
       result.plan.changesNothing && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        droppedLayers: droppedLayers)
+        result.plan, parameters: (parametersBefore, result.reduced.parameterCount), modelType: stored.modelType,
+        droppedLayers: droppedLayers, vocabulary: vocabulary)
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

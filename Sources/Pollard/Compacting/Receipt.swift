@@ -12,6 +12,8 @@ public struct Receipt: Sendable {
   public let dimensions: [DimensionPlan]
   /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
   public let droppedLayers: [Int]
+  /// The original's tokens that the model has; nil for all of them.
+  public let vocabulary: KeptTokens?
 
   private static let sizeLimit = 256 << 20
 
@@ -81,6 +83,14 @@ public struct Receipt: Sendable {
         .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
     }
     droppedLayers = dropped
+    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> KeptTokens in
+      guard let tokens = KeptTokens(receipt: value) else {
+        throw FormatError(
+          .receiptMalformed, file: path, subject: .key("vocabulary"), expected: "ascending ranges of ids below before",
+          found: "others")
+      }
+      return tokens
+    }
   }
 
   /// Checks that the counts are those of the model beside it.
@@ -128,7 +138,8 @@ public struct Receipt: Sendable {
 
   /// The receipt's text for a plan that is carried out.
   static func text(
-    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = []
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = [],
+    vocabulary: TrimmedVocabulary? = nil
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
@@ -148,6 +159,7 @@ public struct Receipt: Sendable {
     if !droppedLayers.isEmpty {
       document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
     }
+    if let vocabulary { document = document.settingKey("vocabulary", to: vocabulary.receipt) }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",

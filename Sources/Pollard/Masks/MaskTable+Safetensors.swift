@@ -6,7 +6,7 @@ import TensorStorage
 
 extension MaskTable {
   /// Reads `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the same per layer as
-  /// `layers.<i>.<name>` with one axis.
+  /// `layers.<i>.<name>` with one axis; `vocab_mask [tokens]`.
   init(safetensors path: String, layers: [LayerSummary]) throws {
     self.init(layerCount: layers.count)
     let file = try SafetensorsFile(path: path)
@@ -49,6 +49,14 @@ extension MaskTable {
       try set(String(parts[2]), layer, values, of: name, shape, layers)
       return
     }
+    if name == "vocab_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(
+          .maskShape, subject: .tensor(name), expected: "[vocabulary size]", found: "\(shape)")
+      }
+      vocabulary = values
+      return
+    }
     let widths = Set(layers.compactMap { Self.count(name, $0) }).subtracting([0])
     guard !widths.isEmpty else { throw Self.unknown(name) }
     guard shape.rank == 2, shape[0] == layers.count, widths == [shape[1]] else {
@@ -89,7 +97,7 @@ extension MaskTable {
   }
 
   private static func unknown(_ name: String) -> CompactionError {
-    let later = ["expert_mask", "layer_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
+    let later = ["expert_mask", "layer_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
     return CompactionError(
       .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask or ffn_mask",
       found: later ? "a kind of mask that does not work yet" : "another name")

@@ -20,6 +20,10 @@ public struct Model: Sendable {
   package let stored: any StoredModel
   /// Layers that were left out after reading, by their numbers in the file.
   public let droppedLayers: [Int]
+  /// What became of the vocabulary, when tokens were removed after reading.
+  public let vocabulary: TrimmedVocabulary?
+  /// The model before tokens were removed.
+  private let storedWhole: (any StoredModel)?
   /// The counts of every layer in the file.
   private let storedLayers: [LayerSummary]
 
@@ -35,6 +39,7 @@ public struct Model: Sendable {
   public init(at path: String, allowingRagged: Bool = false) throws {
     self.path = path
     droppedLayers = []
+    (vocabulary, storedWhole) = (nil, nil)
     if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
@@ -49,8 +54,22 @@ public struct Model: Sendable {
     path = whole.path
     self.stored = stored
     self.droppedLayers = droppedLayers
+    (vocabulary, storedWhole) = (nil, nil)
     storedLayers = whole.storedLayers
   }
+
+  /// A model with fewer tokens, or one with all of them again.
+  init(_ other: Model, _ stored: any StoredModel, vocabulary: TrimmedVocabulary?) {
+    path = other.path
+    self.stored = stored
+    droppedLayers = other.droppedLayers
+    self.vocabulary = vocabulary
+    storedWhole = vocabulary == nil ? nil : other.stored
+    storedLayers = other.storedLayers
+  }
+
+  /// The model with all its tokens; nil where none were removed.
+  var whole: Model? { storedWhole.map { Model(self, $0, vocabulary: nil) } }
 
   /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
   ///
@@ -60,15 +79,23 @@ public struct Model: Sendable {
   public func dropping(layers: [Int]) throws -> Model {
     let layers = Set(layers).sorted()
     if layers.isEmpty { return self }
+    if vocabulary != nil {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--drop-layers"), expected: "layers to be dropped before tokens",
+        found: "a model whose vocabulary is smaller already")
+    }
     return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
   }
 
   /// The masks of a file, which speak of the layers as they are stored.
   func unitMask(file: String) throws -> UnitMask {
-    var table = try MaskTable(file: file, layers: storedLayers)
+    var table = try maskTable(file: file)
     for layer in droppedLayers.reversed() { table.drop(layer) }
     return table.unitMask
   }
+
+  /// The masks of a file, as it has them.
+  func maskTable(file: String) throws -> MaskTable { try MaskTable(file: file, layers: storedLayers) }
 
   /// The computation.
   public var graph: Graph { stored.graph }

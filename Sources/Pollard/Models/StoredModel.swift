@@ -42,6 +42,11 @@ package protocol StoredModel: Sendable {
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
 
+  /// The model with some of its tokens, ids numbered anew.
+  ///
+  /// - Throws: `optionDoesNotApply` where the format has no tokenizer files to rewrite, and what `VocabularyTrimming` throws.
+  func keeping(tokens: TokenSelection) throws -> (model: any StoredModel, vocabulary: TrimmedVocabulary)
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.

@@ -28,9 +28,12 @@ public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
-  var verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  var verifier = try Verifier(
+    original: original.withTokens(of: compacted), compacted: compacted, masks: masks, options: options, pool: pool)
   verifier.progress = progress
-  return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+  return Verification(
+    report: try verifier.report(), original: original.path, compacted: compacted.path,
+    keptTokens: verifier.original.vocabulary?.kept)
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
@@ -71,6 +74,7 @@ struct Verifier {
       problems.append(
         "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
     }
+    problems += vocabularyProblems()
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
@@ -286,13 +290,17 @@ struct Verifier {
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
     let masked = try maskedGraph()
+    let whole = try WholeVocabulary(self, masked)
     let values = comparedValues(plan, masked, pairs: pairs)
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
-    let otherInputs = try cut(inputs, by: plan)
+    let smaller = try whole?.smallerInputs(inputs, areGiven: options.inputs != nil) ?? inputs
+    let otherInputs = try cut(smaller, by: plan)
     var comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
-      unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
+      reference: whole?.graph ?? masked, other: compacted.graph, values: whole?.values(values) ?? values,
+      inputs: whole?.inputs(smaller) ?? inputs, otherInputs: otherInputs,
+      unmasked: isMasked ? (original.whole ?? original).graph : nil, precision: options.precision.computing, pool: pool,
+      progress: progress)
     guard comparison.comparesOutputs else { return nil }
     if !comparison.isWithin(options.tolerance), let pairs {
       let positions = try ValuePositions(plan, in: map)
@@ -302,12 +310,12 @@ struct Verifier {
           positions.cuts(of: value)?.map {
             ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
           }
-        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        }, inputs: smaller, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
         progress: progress)
     }
     return VerificationReport.Run(
       ok: comparison.isWithin(options.tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options),
+      inputs: RandomInputs.phrase(inputs, options: options) + (whole == nil ? "" : " of the tokens that stay"),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 
