@@ -12,15 +12,12 @@ struct ConvertCommand: ParsableCommand {
   @Argument(help: "The directory, .gguf or .onnx file to write; must not exist unless --force.")
   var output: String
 
-  @Option(
-    name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
+  @Option(name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
   var to: String?
 
   @Option(
     name: .long,
-    help:
-      "Type of the weights: f32, f16, bf16; for GGUF also q8_0, q4_0, q4_1, q5_0, q5_1, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k (default: as they are)."
-  )
+    help: "Type of the weights: f32, f16, bf16; for GGUF also q8_0, q4_0, q4_1, q5_0, q5_1, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k (default: as they are).")
   var type: String?
 
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
