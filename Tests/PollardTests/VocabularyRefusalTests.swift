@@ -55,6 +55,14 @@ struct VocabularyRefusalTests {
     }
   }
 
+  @Test("a vocab_mask is not passed over")
+  func unheeded() throws {
+    let folder = try TemporaryFolder()
+    try Tensors.write([("vocab_mask", .u8, [320], [0] + Array(repeating: 1, count: 319))], to: folder("masks"))
+    let model = try Model(at: entry.model)
+    #expect(throws: CompactionError.self) { try model.plan(masks: .file(folder("masks")), pool: pool) }
+  }
+
   @Test("a tokenizer that marks the ends of words is refused by name")
   func marks() throws {
     let folder = try TemporaryFolder()

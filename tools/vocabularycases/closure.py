@@ -95,6 +95,8 @@ def expected(name, folder, model):
     texts = []
     for text in cases.texts(name, 60):
         old = fast(text)["input_ids"]
+        if name.startswith("bert") and fast.unk_token_id in old:
+            continue
         if old and all(index in place for index in old):
             texts.append([text, old, [place[index] for index in old]])
     result = {"corpus": corpus, "kept": ids, "texts": texts}

@@ -90,6 +90,11 @@ public struct Model: Sendable {
   /// The masks of a file, which speak of the layers as they are stored.
   func unitMask(file: String) throws -> UnitMask {
     var table = try maskTable(file: file)
+    if vocabulary == nil, table.vocabulary?.contains(0) ?? false {
+      throw CompactionError(
+        .unknownMask, file: file, subject: .tensor("vocab_mask"), expected: "a model whose tokens were removed before",
+        found: "one with all of them", remedy: "remove them with keeping(tokens:); a verifier takes them from the receipt")
+    }
     for layer in droppedLayers.reversed() { table.drop(layer) }
     return table.unitMask
   }
