@@ -39,6 +39,8 @@ def kept(folder, fast, wanted, rows, config):
     content, vocabulary = state(fast), fast.get_vocab()
     result = set(wanted) | {vocabulary[token["content"]] for token in content["added_tokens"]}
     result |= set(fast.all_special_ids)
+    if os.path.exists(os.path.join(folder, "added_tokens.json")):
+        result |= set(json.load(open(os.path.join(folder, "added_tokens.json"))).values())
     for name in ("config.json", "generation_config.json"):
         path = os.path.join(folder, name)
         if os.path.exists(path):
