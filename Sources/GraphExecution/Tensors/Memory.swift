@@ -1,14 +1,6 @@
 import PollardBase
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// What making a tensor needs: threads, memory to reuse, and the type of floating-point numbers.
 struct Memory: Sendable {
   let pool: ThreadPool
@@ -39,12 +31,8 @@ struct Memory: Sendable {
     GraphError(.tooLarge, expected: "at most \(Self.limit) bytes for one tensor", found: "\(type)\(extents)")
   }
 
-  /// The bytes of memory of this machine.
-  static let limit: Int = {
-    let pages = sysconf(Int32(_SC_PHYS_PAGES))
-    let size = sysconf(Int32(_SC_PAGESIZE))
-    return pages > 0 && size > 0 ? pages * size : 1 << 34
-  }()
+  /// The bytes of memory that the process may have.
+  static let limit = MemoryLimit.bytes
 }
 
 extension Tensor {
