@@ -122,7 +122,7 @@ struct VocabularyRefusalTests {
     let folder = try TemporaryFolder()
     let small = folder("small")
     try entry.compact(to: small, in: folder)
-    let kept = try #require(try Model(at: small).receipt?.vocabulary)
+    let kept = try #require(try Model(at: small).receipt?.vocabulary?.tokens)
     let gone = try #require((0..<kept.before).first { kept.newIdentifier(of: $0) == nil })
     for (ids, works) in [([kept.identifiers[5], kept.identifiers[9]], true), ([kept.identifiers[5], gone], false)] {
       let bytes = ids.flatMap { id in (0..<8).map { UInt8(truncatingIfNeeded: id >> (8 * $0)) } }

@@ -46,7 +46,7 @@ struct VocabularyTests {
     #expect(report.verification?.bitIdentical == true)
     let expected = try entry.expected()
     let small = try Model(at: folder("small"))
-    #expect(small.receipt?.vocabulary?.identifiers == integers(expected["kept"]))
+    #expect(small.receipt?.vocabulary?.tokens?.identifiers == integers(expected["kept"]))
     #expect(report.parameters.after == small.parameterCount && report.parameters.before > report.parameters.after)
     let later = try verify(original: entry.model, compacted: folder("small"), pool: pool)
     #expect(later.equal && later.bitIdentical == true, "\(later.text)")
@@ -78,7 +78,7 @@ struct VocabularyTests {
     try entry.compact(to: folder("small"), in: folder)
     let expected = try entry.expected()
     let small = try Model(at: folder("small"))
-    let kept = try #require(small.receipt?.vocabulary)
+    let kept = try #require(small.receipt?.vocabulary?.tokens)
     let ids = integers(expected["corpus"]?[0]).compactMap(kept.newIdentifier)
     try Tensors.write(
       [
@@ -148,6 +148,35 @@ struct VocabularyTests {
     #expect(report.layers[0].heads == 1 && report.layers[0].feedForward == 14)
     #expect(try verify(original: entry.model, compacted: folder("small"), masks: source, pool: pool).equal)
     #expect(try !verify(original: entry.model, compacted: folder("small"), pool: pool).equal)
+  }
+
+  @Test(
+    "a token is kept with what it is merged from, in the order of the merges, and not with what it could be merged from"
+  )
+  func merges() throws {
+    let folder = try TemporaryFolder()
+    try Files.copy(VocabularyCase(name: "gpt2").model, to: folder("model"))
+    // "b c" comes first, so "abc" is "a" and "bc"; "ab" is never made on the way.
+    let text =
+      #"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null, "#
+      + #""model": {"type": "BPE", "vocab": {"z": 0, "a": 1, "b": 2, "c": 3, "ab": 4, "bc": 5, "abc": 6, "abcab": 7}, "#
+      + #""merges": ["b c", "a b", "a bc", "ab c", "abc ab"]}}"#
+    try Files.write(folder("model/tokenizer.json"), Array(text.utf8))
+    try Files.write(
+      folder("model/tokenizer_config.json"), Array(#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#.utf8))
+    for (wanted, kept, merges) in [
+      ("abc", [1, 2, 3, 5, 6], ["b c", "a bc"]), ("ab", [1, 2, 4], ["a b"]),
+      ("abcab", [1, 2, 3, 4, 5, 6, 7], ["b c", "a b", "a bc", "ab c", "abc ab"]), ("z", [], []),
+    ] as [(String, [Int], [JSONValue])] {
+      try Files.write(folder("tokens"), Array(wanted.utf8))
+      let smaller = try Model(at: folder("model")).keeping(tokens: .tokens(file: folder("tokens")))
+      // The configuration names 0 as begin and end.
+      #expect(smaller.vocabulary?.kept.identifiers == [0] + kept, "\(wanted)")
+      try smaller.compact(
+        smaller.plan(pool: pool), to: folder("small"), options: WriteOptions(replacing: true), pool: pool)
+      let model = try Files.json(folder("small/tokenizer.json"))["model"]
+      #expect(model?["merges"] == .array(merges), "\(wanted)")
+    }
   }
 
   @Test("ids in configurations follow, in every form")

@@ -141,9 +141,7 @@ public struct VocabularyTrimming: Sendable {
   }
 
   private static func rows(of model: ImportedModel) throws(FormatError) -> Int {
-    for binding in model.bindings {
-      if let rows = VocabularyTensors.embeddingRows(binding, basePrefix: model.architecture.basePrefix) { return rows }
-    }
+    if let rows = model.vocabularyRows { return rows }
     throw FormatError(
       .cannotExpress, file: model.configPath, subject: .key("vocab_size"),
       expected: "a table with a row for each token",
@@ -172,6 +170,13 @@ public struct VocabularyTrimming: Sendable {
       }
       return id
     }
+  }
+}
+
+extension ImportedModel {
+  /// The number of rows of the table that ids of tokens are looked up in.
+  public var vocabularyRows: Int? {
+    bindings.lazy.compactMap { VocabularyTensors.embeddingRows($0, basePrefix: architecture.basePrefix) }.first
   }
 }
 

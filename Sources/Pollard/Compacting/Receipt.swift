@@ -13,7 +13,7 @@ public struct Receipt: Sendable {
   /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
   public let droppedLayers: [Int]
   /// The original's tokens that the model has; nil for all of them.
-  public let vocabulary: KeptTokens?
+  public let vocabulary: TokenRanges?
 
   private static let sizeLimit = 256 << 20
 
@@ -83,8 +83,8 @@ public struct Receipt: Sendable {
         .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
     }
     droppedLayers = dropped
-    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> KeptTokens in
-      guard let tokens = KeptTokens(receipt: value) else {
+    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> TokenRanges in
+      guard let tokens = TokenRanges(receipt: value) else {
         throw FormatError(
           .receiptMalformed, file: path, subject: .key("vocabulary"), expected: "ascending ranges of ids below before",
           found: "others")

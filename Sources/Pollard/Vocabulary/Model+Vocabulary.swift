@@ -29,6 +29,9 @@ extension Model {
     }
   }
 
+  /// The number of rows of the table that ids are looked up in; nil where the format does not tell.
+  var vocabularyRows: Int? { (stored as? HuggingFaceModel)?.imported.vocabularyRows }
+
   /// The number of parameters before tokens were removed.
   var parametersBefore: Int { vocabulary?.parametersBefore ?? parameterCount }
 
@@ -57,7 +60,7 @@ extension Model {
     guard let mask = try maskTable(file: file).vocabulary else {
       throw CompactionError(.unknownMask, file: file, expected: "vocab_mask", found: "none")
     }
-    if let rows = stored.tokenLimits.vocabulary, mask.count != rows {
+    if let rows = vocabularyRows, mask.count != rows {
       throw CompactionError(
         .maskShape, file: file, subject: .tensor("vocab_mask"), expected: "[\(rows)]", found: "[\(mask.count)]")
     }

@@ -58,23 +58,3 @@ public struct TrimmedVocabulary: Sendable {
     ]
   }
 }
-
-extension KeptTokens {
-  /// What a receipt's `vocabulary` names; nil where it makes no sense.
-  init?(receipt value: JSONValue) {
-    guard let before = value["before"]?.intValue, let list = value["ranges"]?.arrayValue,
-      let count = value["kept"]?.intValue, before <= 1 << 28, (1...max(before, 1)).contains(count)
-    else { return nil }
-    var identifiers: [Int] = []
-    identifiers.reserveCapacity(count)
-    for range in list {
-      guard let low = range[0]?.intValue, let high = range[1]?.intValue, range[2] == nil, low >= 0, low <= high,
-        high < before, high - low < count
-      else { return nil }
-      identifiers += low...high
-      guard identifiers.count <= count else { return nil }
-    }
-    guard identifiers.count == count else { return nil }
-    self.init(before: before, identifiers: identifiers)
-  }
-}

@@ -8,8 +8,8 @@ import PollardBase
 extension Model {
   /// This model with the tokens that a compacted one's receipt names; as it is where there is no such receipt, or it speaks of another vocabulary.
   func withTokens(of compacted: Model) throws -> Model {
-    guard vocabulary == nil, format == .safetensors, let tokens = compacted.receipt?.vocabulary,
-      stored.tokenLimits.vocabulary == tokens.before
+    guard vocabulary == nil, format == .safetensors, let ranges = compacted.receipt?.vocabulary,
+      vocabularyRows == ranges.before, let tokens = ranges.tokens
     else { return self }
     return try keeping(exactly: tokens)
   }
@@ -23,7 +23,9 @@ extension Verifier {
       return stated.map { ["the receipt speaks of \($0.before) tokens, which the original does not have"] } ?? []
     }
     var problems: [String] = []
-    if let stated, stated != vocabulary.kept { problems.append("the receipt names other tokens than were asked for") }
+    if let stated, stated.before != vocabulary.kept.before || stated.ranges != vocabulary.kept.ranges {
+      problems.append("the receipt names other tokens than were asked for")
+    }
     guard let expected = original.stored as? HuggingFaceModel, let found = compacted.stored as? HuggingFaceModel else {
       return problems
     }
