@@ -78,9 +78,7 @@ enum TokenListFile {
     }
     let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
     if first == UInt8(ascii: "{") || first == UInt8(ascii: "["), try readJSON(bytes, &list) { return }
-    let isNumeric = bytes.allSatisfy { byte in
-      (0x30...0x39).contains(byte) || [0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: ",")].contains(byte)
-    }
+    let isNumeric = bytes.allSatisfy { (0x30...0x39).contains($0) || isSeparator($0) }
     if isNumeric || !list.takesTexts { return try readNumbers(bytes, &list) }
     for line in bytes.split(separator: 0x0A) {
       let text = line.last == 0x0D ? line.dropLast() : line
@@ -89,15 +87,37 @@ enum TokenListFile {
   }
 
   private static func readNumbers(_ bytes: [UInt8], _ list: inout TokenList) throws {
-    for word in bytes.split(whereSeparator: { [0x20, 0x09, 0x0A, 0x0D, UInt8(ascii: ",")].contains($0) }) {
-      let text = String(decoding: word, as: UTF8.self)
-      guard let id = Int(text) else {
+    var start = 0
+    while start < bytes.count {
+      guard !isSeparator(bytes[start]) else {
+        start += 1
+        continue
+      }
+      var end = start
+      var id: Int? = 0
+      while end < bytes.count, !isSeparator(bytes[end]) {
+        let digit = bytes[end]
+        id = id.flatMap { number in
+          guard (0x30...0x39).contains(digit) else { return nil }
+          let (tens, overflows) = number.multipliedReportingOverflow(by: 10)
+          let (sum, overflowsToo) = tens.addingReportingOverflow(Int(digit) - 0x30)
+          return overflows || overflowsToo ? nil : sum
+        }
+        end += 1
+      }
+      guard let id else {
         throw list.refusal(
-          expected: "ids of tokens", found: "\"\(text.prefix(40))\"",
+          expected: "ids of tokens",
+          found: "\"\(String(decoding: bytes[start..<min(end, start + 40)], as: UTF8.self))\"",
           "encode the corpus with the model's tokenizer first")
       }
       try list.add(id)
+      start = end
     }
+  }
+
+  private static func isSeparator(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x0A || byte == 0x2C || byte == 0x09 || byte == 0x0D
   }
 
   /// False for a text that only begins as JSON does, as a list of tokens may.
@@ -122,7 +142,11 @@ enum TokenListFile {
 private struct TokenList {
   let file: String
   let takesTexts: Bool
-  private var identifiers: Set<Int> = []
+  /// Whether an id has come, for ids that vocabularies have.
+  private var isSeen: [Bool] = []
+  /// Larger ids, which no model has.
+  private var others: Set<Int> = []
+  private static let usual = 1 << 22
   private var texts: [String] = []
   private var known: Set<ExactString> = []
 
@@ -132,12 +156,17 @@ private struct TokenList {
   }
 
   var names: [TokenSelection.Name] {
-    identifiers.sorted().map { .identifier($0) } + texts.map { .text($0) }
+    (isSeen.indices.filter { isSeen[$0] } + others.sorted()).map { .identifier($0) } + texts.map { .text($0) }
   }
 
   mutating func add(_ id: Int) throws(CompactionError) {
     guard id >= 0 else { throw refusal(expected: "ids from 0 on", found: "\(id)") }
-    identifiers.insert(id)
+    if id < Self.usual {
+      if isSeen.isEmpty { isSeen = Array(repeating: false, count: Self.usual) }
+      isSeen[id] = true
+    } else {
+      others.insert(id)
+    }
   }
 
   mutating func add(_ text: String) throws(CompactionError) {
