@@ -59,6 +59,16 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .customLong("keep-layers"), help: "Keep layers, and parts of layers in ONNX, that add nothing.")
   var keepLayers = false
 
+  @Option(
+    name: .customLong("keep-tokens"),
+    help: ArgumentHelp("Tokens that stay in the vocabulary: one to a line, ids, or JSON.", valueName: "file"))
+  var keepTokens: String?
+
+  @Option(
+    name: .customLong("drop-unused"),
+    help: ArgumentHelp("Ids of a corpus; tokens that do not occur are removed.", valueName: "corpus-tokens"))
+  var dropUnused: String?
+
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
@@ -91,12 +101,19 @@ struct CompactCommand: ParsableCommand {
     }
     let norm = try parsedHiddenNorm(hiddenNorm)
     if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
-    // Channels are told from a whole model, so layers that add nothing stay where channels go.
-    var model = try Model(at: model).dropping(layers: dropped).withoutIdleLayers(
-      masks: masks.map(MaskSource.file) ?? .zeros, keepsDead: keepLayers || width, pool: global.pool)
+    let whole = try Model(at: model).dropping(layers: dropped)
+    let isTrimmed = try keepTokens != nil || dropUnused != nil || masks.map { try whole.hasTokenMask($0) } ?? false
+    if width, isTrimmed {
+      throw UsageError(description: "--width and a smaller vocabulary take one run each: compact the result again")
+    }
+    // Channels and tokens are told from a whole model, so layers that add nothing stay where those go.
+    let masking = masks.map(MaskSource.file) ?? .zeros
+    var model = try selectingTokens(
+      of: whole.withoutIdleLayers(
+        masks: masking, keepsDead: keepLayers || width || isTrimmed, pool: global.pool))
     if width {
       model = try model.narrowed(
-        masks: masks.map(MaskSource.file) ?? .zeros,
+        masks: masking,
         options: WidthOptions(
           norm: norm, roundTo: roundTo, loader: loader, format: format, allowsPadding: !noPadding),
         pool: global.pool)

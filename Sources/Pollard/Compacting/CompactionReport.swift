@@ -24,6 +24,8 @@ public struct CompactionReport: Report {
   var removals = LayerRemovals()
   /// What became of the residual channels; nil when nobody asked.
   public var width: WidthPlan?
+  /// What became of the vocabulary, when tokens were removed.
+  public var vocabulary: TrimmedVocabulary?
   /// The original's layers that were dropped on request.
   public var droppedLayers: [Int] { removals.dropped }
   /// The original's layers that were left out because they add nothing.
@@ -65,6 +67,7 @@ public struct CompactionReport: Report {
       "hidden": width?.json ?? .null,
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
+    if let vocabulary { object.set("vocabulary", to: vocabulary.json) }
     if let verification { object.set("verification", to: verification.json) }
     return .object(object)
   }
@@ -108,6 +111,7 @@ public struct CompactionReport: Report {
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
     lines += ["", unitLine]
     if let width { lines.append(width.text) }
+    lines += vocabulary?.lines ?? []
     lines += explanations + layerLines
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }

@@ -64,7 +64,7 @@ extension Model {
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
         isCopy: plan.changesNothing && model.removals.isEmpty && model.stored.storesParametersPlainly,
         carrier: plan.target?.carrier, removals: model.removals, width: model.narrowing?.plan,
-        notes: plan.remarks + model.layerNotes)
+        vocabulary: model.vocabulary, notes: plan.remarks + model.layerNotes + (model.vocabulary?.notes ?? []))
     }
   }
 
@@ -98,7 +98,7 @@ extension Model {
       ? nil
       : Receipt.text(
         result.plan, parameters: (base.parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        removals: removals, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan })
+        removals: removals, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan }, vocabulary: vocabulary)
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(
       StagingRequest(

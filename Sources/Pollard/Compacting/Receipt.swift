@@ -19,6 +19,8 @@ public struct Receipt: Sendable {
 
   /// The residual channels; nil where none were removed.
   public let width: WidthPlan?
+  /// The original's tokens that the model has; nil for all of them.
+  public let vocabulary: TokenRanges?
 
   private static let sizeLimit = 256 << 20
 
@@ -84,6 +86,14 @@ public struct Receipt: Sendable {
     self.dimensions = dimensions
     do throws(FormatError) { width = try value["hidden"].flatMap(Self.width) } catch { throw error.inFile(path) }
     removals = try Self.removals(value, path)
+    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> TokenRanges in
+      guard let tokens = TokenRanges(receipt: value) else {
+        throw FormatError(
+          .receiptMalformed, file: path, subject: .key("vocabulary"), expected: "ascending ranges of ids below before",
+          found: "others")
+      }
+      return tokens
+    }
   }
 
   /// Checks that the counts are those of the model beside it.
@@ -164,7 +174,8 @@ public struct Receipt: Sendable {
   static func text(
     _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String,
     removals: LayerRemovals = LayerRemovals(),
-    width: WidthPlan? = nil
+    width: WidthPlan? = nil,
+    vocabulary: TrimmedVocabulary? = nil
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
@@ -186,6 +197,7 @@ public struct Receipt: Sendable {
       document = document.settingKey(
         "hidden", to: width.facts.reduce(units(width.units)) { $0.settingKey($1.key, to: $1.value) })
     }
+    if let vocabulary { document = document.settingKey("vocabulary", to: vocabulary.receipt) }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",

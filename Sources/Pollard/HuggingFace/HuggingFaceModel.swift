@@ -14,8 +14,16 @@ package struct HuggingFaceModel: StoredModel {
   package let receipt: Receipt?
   /// The numbers of the layers that were left out after reading.
   private(set) var droppedLayers: [Int] = []
-  /// The tensors, without those of dropped layers.
-  private let tensors: [NamedTensor]
+  /// The tensors, without those of dropped layers and the rows of removed tokens.
+  let tensors: [NamedTensor]
+  /// The tokenizer's files for the tokens that stay, when some were removed after reading.
+  private(set) var tokenizerFiles: TokenizerFiles?
+  /// The files beside the weights that are written instead of the folder's own.
+  private(set) var rewrittenFiles: [(name: String, bytes: [UInt8])] = []
+  /// The names of files that are not carried over.
+  private(set) var omittedFiles: Set<String> = []
+  /// Whether the counts of layers come from the tensors.
+  private let allowsRagged: Bool
   /// Parameters that are zero and not in the files: biases that another class has.
   private var addedParameters = 0
   /// Whether the checkpoint was rewritten after reading.
@@ -27,7 +35,8 @@ package struct HuggingFaceModel: StoredModel {
   init(at path: String, allowingRagged: Bool) throws {
     folder = try HuggingFaceFolder(at: path)
     receipt = try Receipt(folder: folder.checkpoint.location.folder)
-    imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
+    allowsRagged = allowingRagged || receipt != nil
+    imported = try folder.model(allowingRagged: allowsRagged)
     tensors = folder.tensors
     try receipt?.requireFits(imported.layers)
   }
@@ -41,6 +50,7 @@ package struct HuggingFaceModel: StoredModel {
     receipt = nil
     tensors = rest.tensors
     droppedLayers = layers
+    allowsRagged = model.allowsRagged
     imported = try ImportedModel(
       config: rest.config, configPath: folder.configPath, tensors: rest.tensors,
       allowingRagged: model.receipt != nil)
@@ -54,6 +64,11 @@ package struct HuggingFaceModel: StoredModel {
     droppedLayers = model.droppedLayers
     imported = try ImportedModel(
       config: config, configPath: model.folder.configPath, tensors: tensors, allowingRagged: model.receipt != nil)
+    allowsRagged = model.allowsRagged
+    tokenizerFiles = model.tokenizerFiles
+    rewrittenFiles = model.rewrittenFiles
+    omittedFiles = model.omittedFiles
+    isRewritten = model.isRewritten
     addedParameters = imported.parameterCount - model.imported.parameterCount
   }
 
@@ -64,6 +79,20 @@ package struct HuggingFaceModel: StoredModel {
 
   package var hasOutputBiases: Bool { imported.hasOutputBiases }
 
+  /// The model with fewer tokens.
+  init(_ model: HuggingFaceModel, _ trimming: VocabularyTrimming, omitting omitted: [String]) throws {
+    folder = model.folder
+    receipt = nil
+    droppedLayers = model.droppedLayers
+    allowsRagged = model.allowsRagged
+    tensors = trimming.tensors
+    tokenizerFiles = trimming.files
+    rewrittenFiles = trimming.changedFiles
+    omittedFiles = Set(omitted)
+    imported = try ImportedModel(
+      config: trimming.config, configPath: folder.configPath, tensors: trimming.tensors, allowingRagged: allowsRagged)
+  }
+
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
   /// The model with another checkpoint in its place.
@@ -73,6 +102,7 @@ package struct HuggingFaceModel: StoredModel {
     droppedLayers = model.droppedLayers
     self.imported = imported
     tensors = imported.storedTensors
+    allowsRagged = model.allowsRagged
     isRewritten = true
   }
 
@@ -90,8 +120,8 @@ package struct HuggingFaceModel: StoredModel {
   package var layers: [LayerSummary] { imported.layers }
   package var parameterCount: Int { imported.parameterCount - addedParameters }
   package var storesParametersPlainly: Bool {
-    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !isRewritten && !folder.checkpoint.isPyTorch
-      && addedParameters == 0
+    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !isRewritten && tokenizerFiles == nil
+      && !folder.checkpoint.isPyTorch && addedParameters == 0
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 

@@ -14,6 +14,11 @@ extension Model {
   public func dropping(layers: [Int]) throws -> Model {
     let dropped = Set(removals.dropped).union(layers).sorted()
     if dropped == removals.dropped { return self }
+    guard vocabulary == nil, narrowing == nil else {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--drop-layers"), expected: "layers to be dropped before tokens and channels",
+        found: "a model that is smaller already")
+    }
     return Model(self, try base.dropping(layers: dropped), LayerRemovals(dropped: dropped))
   }
 
@@ -31,7 +36,7 @@ extension Model {
   ) throws -> Model {
     var model = self
     if case .file(let path) = masks { model = try dropping(layers: layersOff(file: path)) }
-    if keepsDead { return model }
+    if keepsDead || vocabulary != nil || narrowing != nil { return model }
     let map = try model.stored.dimensionMap()
     if map.layers.isEmpty { return model }
     var mask: UnitMask?

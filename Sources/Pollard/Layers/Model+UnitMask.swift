@@ -7,7 +7,12 @@ extension Model {
   ///
   /// - Throws: what reading masks throws; `layersStay` when the file takes out layers that this model still has.
   func unitMask(file: String) throws -> UnitMask {
-    var table = try MaskTable(file: file, layers: base.layers)
+    var table = try maskTable(file: file)
+    if vocabulary == nil, table.vocabulary?.contains(0) ?? false {
+      throw CompactionError(
+        .unknownMask, file: file, subject: .tensor("vocab_mask"), expected: "a model whose tokens were removed before",
+        found: "one with all of them", remedy: "remove them with keeping(tokens:); a verifier takes them from the receipt")
+    }
     let off = try table.layersOff(of: base.dimensionMap().layerBlocks.count, file: file)
     if let layer = off.first(where: { !removals.dropped.contains($0) }) {
       throw CompactionError(

@@ -6,7 +6,7 @@ import TensorStorage
 
 extension MaskTable {
   /// Reads `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the same per layer as
-  /// `layers.<i>.<name>` with one axis; and `layer_mask [layers]`.
+  /// `layers.<i>.<name>` with one axis; `layer_mask [layers]`, `vocab_mask [tokens]`.
   init(safetensors path: String, layers: [LayerSummary]) throws {
     self.init(layerCount: layers.count)
     let file = try SafetensorsFile(path: path)
@@ -65,6 +65,14 @@ extension MaskTable {
       }
       return readChannels(values)
     }
+    if name == "vocab_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(
+          .maskShape, subject: .tensor(name), expected: "[vocabulary size]", found: "\(shape)")
+      }
+      vocabulary = values
+      return
+    }
     let widths = Set(layers.compactMap { Self.count(name, $0) }).subtracting([0])
     guard !widths.isEmpty else { throw Self.unknown(name) }
     guard shape.rank == 2, shape[0] == layers.count, widths == [shape[1]] else {
@@ -105,7 +113,7 @@ extension MaskTable {
   }
 
   private static func unknown(_ name: String) -> CompactionError {
-    let later = ["expert_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
+    let later = ["expert_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
     return CompactionError(
       .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask, ffn_mask, layer_mask or hidden_mask",
       found: later ? "a kind of mask that does not work yet" : "another name")

@@ -10,6 +10,8 @@ struct MaskTable {
   var groups: [[Float]?]
   /// Feed-forward neurons.
   var feedForward: [[Float]?]
+  /// The tokens of the vocabulary; nil where the file says nothing of them.
+  var vocabulary: [Float]?
   /// Positions of tensors that go.
   var tensors: [TensorAxisMask] = []
   /// The residual channels; nil where the file says nothing.

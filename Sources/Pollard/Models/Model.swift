@@ -31,6 +31,10 @@ public struct Model: Sendable {
   public var deadLayers: [Int] { removals.dead }
   /// The model before residual channels were removed, and what became of them; nil while it has them all.
   package private(set) var narrowing: Narrowing?
+  /// What became of the vocabulary, when tokens were removed after reading.
+  public private(set) var vocabulary: TrimmedVocabulary?
+  /// The model before tokens were removed.
+  private var storedWhole: (any StoredModel)?
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
@@ -67,6 +71,7 @@ public struct Model: Sendable {
       var model = Model(self, $0, removals)
       model.narrowing = narrowing
       model.layerNotes = layerNotes
+      (model.vocabulary, model.storedWhole) = (vocabulary, storedWhole)
       return model
     }
   }
@@ -84,6 +89,22 @@ public struct Model: Sendable {
   /// The masks of residual channels in a file; nil where it says nothing of them.
   func channelMask(file: String) throws -> MaskTable.Channels? {
     try MaskTable(file: file, layers: base.layers).channels
+  }
+
+  /// A model with fewer tokens, or one with all of them again.
+  init(_ other: Model, _ stored: any StoredModel, vocabulary: TrimmedVocabulary?) {
+    self.init(other, stored, other.removals)
+    layerNotes = other.layerNotes
+    self.vocabulary = vocabulary
+    storedWhole = vocabulary == nil ? nil : other.stored
+  }
+
+  /// The model with all its tokens; nil where none were removed.
+  var whole: Model? { storedWhole.map { Model(self, $0, vocabulary: nil) } }
+
+  /// The masks of a file, as it has them.
+  func maskTable(file: String) throws -> MaskTable {
+    try MaskTable(file: file, layers: base.layers)
   }
 
   /// The computation.

@@ -56,6 +56,11 @@ package protocol StoredModel: Sendable {
   /// The model with its checkpoint rewritten for fewer residual channels.
   func narrowed(_ change: WidthChange) throws -> any StoredModel
 
+  /// The model with some of its tokens, ids numbered anew.
+  ///
+  /// - Throws: `optionDoesNotApply` where the format has no tokenizer files to rewrite, and what `VocabularyTrimming` throws.
+  func keeping(tokens: TokenSelection) throws -> (model: any StoredModel, vocabulary: TrimmedVocabulary)
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.

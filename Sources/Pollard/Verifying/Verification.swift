@@ -1,3 +1,4 @@
+import ModelArchitectures
 import ModelVerification
 import PollardBase
 
@@ -9,6 +10,8 @@ public struct Verification: Report {
   public var original: String
   /// The compacted model's path.
   public var compacted: String
+  /// The tokens that the verdict is about, where the compacted model does not have all of them.
+  public var keptTokens: KeptTokens?
 
   /// Whether the two are the same function.
   public var equal: Bool { report.equal }
@@ -22,6 +25,13 @@ public struct Verification: Report {
 
   /// The document that `--json` prints.
   public var json: JSONValue {
+    guard let keptTokens else { return document }
+    return document.settingKey(
+      "vocabulary",
+      to: ["before": JSONValue(keptTokens.before), "kept": JSONValue(keptTokens.count)])
+  }
+
+  private var document: JSONValue {
     [
       "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
       "max_abs": report.run.map { number($0.comparison.maximumAbsolute) } ?? .null,
@@ -128,6 +138,11 @@ public struct Verification: Report {
       }
     } else {
       lines.append("  run        not applied")
+    }
+    if let keptTokens {
+      lines.append(
+        "  vocabulary \(keptTokens.count) of \(keptTokens.before) tokens: logits of these are compared; the others have none, so what is said may differ"
+      )
     }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
     if let divergence = report.run?.comparison.divergence {

@@ -18,7 +18,7 @@ extension Verifier {
   ///
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
-    var problems = whole.problems
+    var problems = whole.problems + vocabularyProblems()
     let planned = compacted.receipt.flatMap {
       fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
     }
@@ -113,7 +113,7 @@ extension Verifier {
     _ masked: Graph, _ values: [ComparedValue], _ plan: CompactionPlan?, isProved: Bool
   ) throws -> VerificationReport.Run {
     let precision = plan.map(precision) ?? options.precision.computing
-    let given = try options.inputs.map(TensorFile.read)
+    let given = try options.inputs.map { try smallerInputs(TensorFile.read($0)) }
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
     let names = Set(masked.inputs.map { masked[$0].name })

@@ -34,9 +34,16 @@ public func verify(
       progress: progress)
     return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
   }
-  var verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  var original = original
+  if case .file(let path)? = masks, compacted.receipt?.vocabulary != nil {
+    original = try original.dropping(layers: original.layersOff(file: path))
+  }
+  var verifier = try Verifier(
+    original: original.withTokens(of: compacted), compacted: compacted, masks: masks, options: options, pool: pool)
   verifier.progress = progress
-  return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+  return Verification(
+    report: try verifier.report(), original: original.path, compacted: compacted.path,
+    keptTokens: verifier.original.vocabulary?.kept)
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
@@ -79,7 +86,7 @@ struct Verifier {
     if original.format != compacted.format || isInOtherTypes || options.comparesRounded {
       return try conversionReport()
     }
-    var problems = whole.problems
+    var problems = whole.problems + vocabularyProblems()
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
@@ -282,14 +289,17 @@ struct Verifier {
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
     let masked = try maskedGraph()
+    let tokens = try WholeVocabulary(self, masked)
     let values = whole.renamed(comparedValues(plan, masked, pairs: pairs))
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
-    let otherInputs = try cut(inputs, by: plan)
+    let smaller = try tokens?.smallerInputs(inputs, areGiven: options.inputs != nil) ?? inputs
+    let otherInputs = try cut(smaller, by: plan)
     var comparison = try RunComparison(
-      reference: try whole.maskedGraph() ?? masked, other: compacted.graph, values: values, inputs: inputs,
-      otherInputs: otherInputs, unmasked: isMasked ? (whole.model ?? original).graph : nil,
-      precision: precision(of: plan), pool: pool, progress: progress)
+      reference: try tokens?.graph ?? whole.maskedGraph() ?? masked, other: compacted.graph,
+      values: tokens?.values(values) ?? values, inputs: tokens?.inputs(smaller) ?? inputs, otherInputs: otherInputs,
+      unmasked: isMasked ? (original.whole ?? whole.model ?? original).graph : nil, precision: precision(of: plan),
+      pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
     let folding = foldTolerance(plan)
     let tolerance = folding?.share ?? options.tolerance
@@ -301,12 +311,13 @@ struct Verifier {
           positions.cuts(of: value)?.map {
             ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
           }
-        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        }, inputs: smaller, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
         progress: progress)
     }
     return VerificationReport.Run(
       ok: comparison.isWithin(tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? ""),
+      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? "")
+        + (tokens == nil ? "" : " of the tokens that stay"),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 
