@@ -58,6 +58,8 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace the output directory if it exists.")
   var force = false
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -77,25 +79,25 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model).dropping(layers: dropped)
+    let source = masks.map(MaskSource.file)
+    let model = try Model(at: model, scores: scores.request()).masked(by: source).dropping(layers: dropped)
     if masks != nil, !dryRun { model.prefetch() }
     let options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,
       allowsRetarget: retarget,
       requantises: requantise)
-    let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    let plan = try model.plan(masks: source ?? .zeros, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
         "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
     }
     if dryRun {
-      global.print(try model.preview(plan))
+      global.print(try model.preview(plan, masks: source))
       return
     }
     let writing = WriteOptions(
       format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify,
       requantises: requantise)
-    let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)
     }

@@ -209,7 +209,8 @@ struct LayerSelection {
       before: heads.count, kept: flat, padded: padded,
       removed: candidates.heads.values.filter { !padded.contains($0.index) }.sorted { $0.index < $1.index },
       constant: candidates.constantHeads, void: candidates.voidHeads,
-      rescaled: candidates.headFactors)
+      rescaled: candidates.headFactors
+    ).contradicting(candidates.heads.values)
     return HeadPlan(units: units, groupsBefore: heads.groupCount)
   }
 
@@ -281,6 +282,7 @@ struct LayerSelection {
     return UnitPlan(
       before: size, kept: kept, padded: padded,
       removed: candidates.neurons.values.filter { !fill.contains($0.index) }.sorted { $0.index < $1.index },
-      constant: candidates.constantNeurons, void: candidates.voidNeurons, rescaled: candidates.neuronFactors)
+      constant: candidates.constantNeurons, void: candidates.voidNeurons, rescaled: candidates.neuronFactors
+    ).contradicting(candidates.neurons.values)
   }
 }

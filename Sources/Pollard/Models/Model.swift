@@ -21,28 +21,38 @@ public struct Model: Sendable {
   /// Layers that were left out after reading, by their numbers in the file.
   public let droppedLayers: [Int]
   /// The counts of every layer in the file.
-  private let storedLayers: [LayerSummary]
+  let storedLayers: [LayerSummary]
+  /// The mask file whose factors of parameters have been multiplied in.
+  let masksFile: String?
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
 
   /// Opens a Hugging Face directory, a weight file in one, its shard index, a GGUF or an ONNX file.
   ///
-  /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
-  ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
+  /// - Parameters:
+  ///   - allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
+  ///     ragged compaction leaves it; a directory with a receipt is read so in any case.
+  ///   - scores: from where on mask scores keep that a checkpoint of movement pruning holds.
   /// - Throws: `FormatError`, naming file, tensor or key.
-  /// - Complexity: O(size of the headers); no weights are read.
-  public init(at path: String, allowingRagged: Bool = false) throws {
+  /// - Complexity: O(size of the headers); no weights are read, except for mask scores.
+  public init(at path: String, allowingRagged: Bool = false, scores: ScoreRequest = ScoreRequest()) throws {
     self.path = path
     droppedLayers = []
+    masksFile = nil
     if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
       stored = try ONNXStoredModel(at: path)
     } else {
-      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged, scores: scores)
     }
     storedLayers = stored.layers
+    if !scores.isEmpty, !(stored is HuggingFaceModel) {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--threshold"), expected: "a checkpoint with mask_scores",
+        found: "a model in \(stored.format.rawValue)")
+    }
   }
 
   private init(_ whole: Model, _ stored: any StoredModel, droppedLayers: [Int]) {
@@ -50,6 +60,16 @@ public struct Model: Sendable {
     self.stored = stored
     self.droppedLayers = droppedLayers
     storedLayers = whole.storedLayers
+    masksFile = whole.masksFile
+  }
+
+  /// The model with what a mask file says of parameters multiplied in.
+  init(_ whole: Model, _ stored: any StoredModel, masksFile: String) {
+    path = whole.path
+    self.stored = stored
+    droppedLayers = whole.droppedLayers
+    storedLayers = whole.storedLayers
+    self.masksFile = masksFile
   }
 
   /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
@@ -63,8 +83,12 @@ public struct Model: Sendable {
     return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
   }
 
-  /// The masks of a file, which speak of the layers as they are stored.
-  func unitMask(file: String) throws -> UnitMask {
+  /// The masks of units in a file, which speak of the layers as they are stored; nil for a file that masks parameters alone.
+  ///
+  /// - Throws: `masksNotApplied` where the file also masks parameters and that was not done.
+  func unitMask(file: String) throws -> UnitMask? {
+    try requireApplied(file)
+    if try masksParametersOnly(file) { return nil }
     var table = try MaskTable(file: file, layers: storedLayers)
     for layer in droppedLayers.reversed() { table.drop(layer) }
     return table.unitMask
@@ -94,13 +118,13 @@ public struct Model: Sendable {
   public func plan(
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
-    if masks == .zeros {
+    var mask: UnitMask?
+    if case .file(let path) = masks { mask = try unitMask(file: path) }
+    if mask == nil {
       prefetch()
       try stored.checkIntegrity(pool: pool)
     }
     let map = try stored.dimensionMap()
-    var mask: UnitMask?
-    if case .file(let path) = masks { mask = try unitMask(file: path) }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,

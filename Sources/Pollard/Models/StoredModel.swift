@@ -42,6 +42,16 @@ package protocol StoredModel: Sendable {
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
 
+  /// The tensors that masks of single parameters may name.
+  var maskableTensors: [NamedTensor] { get }
+  /// The model with factors multiplied into some of its tensors; each has its tensor's shape, or extents of 1.
+  ///
+  /// - Parameters:
+  ///   - factors: by the names of `maskableTensors`.
+  ///   - note: a sentence about them for reports.
+  /// - Throws: `optionDoesNotApply` where the format has no such tensors.
+  func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.
@@ -86,6 +96,13 @@ extension StoredModel {
     throw CompactionError(
       .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
+  }
+  package var maskableTensors: [NamedTensor] { [] }
+  package func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel {
+    throw CompactionError(
+      .optionDoesNotApply, subject: .option("--masks"), expected: "masks of heads and neurons",
+      found: "masks of single parameters for a model in \(format.rawValue)",
+      remedy: "mask the checkpoint that it was made from")
   }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(

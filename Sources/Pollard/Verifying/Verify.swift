@@ -48,17 +48,18 @@ struct Verifier {
   var progress: VerificationProgress.Handler?
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
+    let original = try original.masked(by: masks)
     self.original = original
     self.compacted = compacted
     self.options = options
     self.pool = pool
     map = try original.stored.dimensionMap()
-    guard case .file(let path)? = masks else {
+    guard case .file(let path)? = masks, let mask = try original.unitMask(file: path) else {
       wishes = map.layers.map { _ in LayerWish() }
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try original.unitMask(file: path).wishes(for: map)
+    (wishes, otherWishes) = try mask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
