@@ -196,6 +196,14 @@ struct MaskConventionTests {
     #expect(codeThrown { _ = try Model(at: folder("m")) } == "unsupportedConfiguration")
   }
 
+  @Test("a model whose norms nn_pruning replaced is refused")
+  func replacedNorms() throws {
+    let folder = try TemporaryFolder()
+    try Files.copy(golden + "/bert-plain/dense", to: folder("m"))
+    try Files.set("layer_norm_type", to: "no_norm", in: folder("m/config.json"))
+    #expect(codeThrown { _ = try Model(at: folder("m")) } == "unsupportedConfiguration")
+  }
+
   @Test("nn_pruning without its arguments needs rule and threshold")
   func blocksWithoutArguments() throws {
     let folder = try TemporaryFolder()
