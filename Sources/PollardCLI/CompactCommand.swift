@@ -81,6 +81,8 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace the output directory if it exists.")
   var force = false
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -101,13 +103,14 @@ struct CompactCommand: ParsableCommand {
     }
     let norm = try parsedHiddenNorm(hiddenNorm)
     if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
-    let whole = try Model(at: model).dropping(layers: dropped)
+    let source = masks.map(MaskSource.file)
+    let whole = try Model(at: model, scores: scores.request()).masked(by: source).dropping(layers: dropped)
     let isTrimmed = try keepTokens != nil || dropUnused != nil || masks.map { try whole.hasTokenMask($0) } ?? false
     if width, isTrimmed {
       throw UsageError(description: "--width and a smaller vocabulary take one run each: compact the result again")
     }
     // Channels and tokens are told from a whole model, so layers that add nothing stay where those go.
-    let masking = masks.map(MaskSource.file) ?? .zeros
+    let masking = source ?? .zeros
     var model = try selectingTokens(
       of: whole.withoutIdleLayers(
         masks: masking, keepsDead: keepLayers || width || isTrimmed, pool: global.pool))
@@ -126,19 +129,18 @@ struct CompactCommand: ParsableCommand {
     options.folds = fold
     let plan: CompactionPlan
     (model, plan) = try model.planned(
-      masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+      masks: masking, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
         "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
     }
     if dryRun {
-      global.print(try model.preview(plan))
+      global.print(try model.preview(plan, masks: source))
       return
     }
     let writing = WriteOptions(
       format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify,
       requantises: requantise)
-    let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)
     }

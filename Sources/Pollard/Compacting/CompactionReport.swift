@@ -53,7 +53,7 @@ public struct CompactionReport: Report {
             "padded": .array(dimension.units.padded.map { JSONValue($0) }),
           ]
         }),
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "loaders": .array(
         plan.loaders.map { verdict in
           [
@@ -109,7 +109,7 @@ public struct CompactionReport: Report {
     lines.append(table.text)
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
-    lines += ["", unitLine]
+    lines += ["", unitLine] + [Contradictions(plan).text].compactMap { $0 }
     if let width { lines.append(width.text) }
     lines += vocabulary?.lines ?? []
     lines += explanations + layerLines

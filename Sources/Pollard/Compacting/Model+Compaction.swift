@@ -7,7 +7,19 @@ extension Model {
   /// What carrying out a plan would give; nothing is written.
   ///
   /// - Throws: `CompactionError` when the plan is not of this model.
-  public func preview(_ plan: CompactionPlan) throws -> CompactionReport { try compaction(plan).report(output: nil) }
+  public func preview(_ plan: CompactionPlan, masks: MaskSource? = nil) throws -> CompactionReport {
+    var report = try compaction(plan).report(output: nil)
+    report.notes += try maskNotes(masks)
+    return report
+  }
+
+  /// Sentences about the masks that decided, and about their conventions.
+  private func maskNotes(_ masks: MaskSource?) throws -> [String] {
+    guard case .file(let path)? = masks, masksFile != path, let convention = try maskConvention(of: path) else {
+      return stored.maskNotes
+    }
+    return stored.maskNotes + ["the mask file holds \(convention)"]
+  }
 
   /// Carries out a plan: writes the smaller model whole, published by renaming.
   ///
@@ -28,10 +40,7 @@ extension Model {
     report.isCopy = report.isCopy && options.maxShardSize == nil
     report.bytes.after = staged.weightBytes
     report.leftBehind = staged.leftBehind
-    report.notes += stored.maskNotes + staged.notes
-    if case .file(let path)? = masks, let convention = try maskConvention(of: path) {
-      report.notes.append("the mask file holds \(convention)")
-    }
+    report.notes += try maskNotes(masks) + staged.notes
     if options.verifies {
       progress?("verifying before publishing")
       var verifying = VerificationOptions(comparingRounded: options.requantises)

@@ -189,7 +189,7 @@ public struct Receipt: Sendable {
     var document: JSONValue = [
       "schema": 1, "tool": JSONValue("pollard \(pollardVersion)"), "model_type": JSONValue(modelType),
       "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "assumption": "activations of the masked model are finite", "layers": .array(layers),
     ]
     document = removals.noted(in: document)

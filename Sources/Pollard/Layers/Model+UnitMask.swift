@@ -3,10 +3,12 @@ import ModelArchitectures
 import PollardBase
 
 extension Model {
-  /// The masks of a file, which speak of the layers as they are stored.
+  /// The masks of units in a file, which speak of the layers as they are stored; nil for a file that masks parameters alone.
   ///
-  /// - Throws: what reading masks throws; `layersStay` when the file takes out layers that this model still has.
-  func unitMask(file: String) throws -> UnitMask {
+  /// - Throws: what reading masks throws; `masksNotApplied` where the file also masks parameters and that was not done; `layersStay` when the file takes out layers that this model still has.
+  func unitMask(file: String) throws -> UnitMask? {
+    try requireApplied(file)
+    if try masksParametersOnly(file) { return nil }
     var table = try maskTable(file: file)
     if vocabulary == nil, table.vocabulary?.contains(0) ?? false {
       throw CompactionError(
@@ -41,7 +43,8 @@ extension Model {
 
   /// The layers that a mask file takes out.
   func layersOff(file: String) throws -> [Int] {
-    try MaskTable(file: file, layers: base.layers).layersOff(
+    if try masksParametersOnly(file) { return [] }
+    return try MaskTable(file: file, layers: base.layers).layersOff(
       of: base.dimensionMap().layerBlocks.count, file: file)
   }
 }

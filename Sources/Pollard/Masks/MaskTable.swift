@@ -56,17 +56,13 @@ struct MaskTable {
   ///
   /// - Throws: `unknownMask`, `maskShape`, `maskValue`, `maskIndex`, `maskVerb`, and what reading the file throws.
   init(file path: String, layers: [LayerSummary]) throws {
-    let source = try FileSource(path: path)
-    let start = try source.bytes(0..<min(source.size, 64)).first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) }
-    if start == UInt8(ascii: "{") {
-      do throws(CompactionError) {
-        try self.init(json: try readJSON(path), layers: layers)
-      } catch { throw error.inFile(path) }
-    } else if let convention = try ArrayMasks(source, layers: layers) {
-      try self.init(arrays: convention, file: path, layers: layers)
-    } else {
-      try self.init(safetensors: path, layers: layers)
+    if let arrays = try MaskArrays(file: path) {
+      try self.init(arrays, layers: layers)
+      return
     }
+    do throws(CompactionError) {
+      try self.init(json: try readJSON(path), layers: layers)
+    } catch { throw error.inFile(path) }
   }
 
   /// The mask as the compaction pass takes it.

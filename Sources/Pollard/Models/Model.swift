@@ -35,27 +35,40 @@ public struct Model: Sendable {
   public private(set) var vocabulary: TrimmedVocabulary?
   /// The model before tokens were removed.
   private var storedWhole: (any StoredModel)?
+  /// The mask file whose factors of parameters have been multiplied in.
+  let masksFile: String?
+
+  /// The counts of every layer in the file.
+  var storedLayers: [LayerSummary] { base.layers }
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
 
   /// Opens a Hugging Face directory, a weight file in one, its shard index, a GGUF or an ONNX file.
   ///
-  /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
-  ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
+  /// - Parameters:
+  ///   - allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
+  ///     ragged compaction leaves it; a directory with a receipt is read so in any case.
+  ///   - scores: from where on mask scores keep that a checkpoint of movement pruning holds.
   /// - Throws: `FormatError`, naming file, tensor or key.
-  /// - Complexity: O(size of the headers); no weights are read.
-  public init(at path: String, allowingRagged: Bool = false) throws {
+  /// - Complexity: O(size of the headers); no weights are read, except for mask scores.
+  public init(at path: String, allowingRagged: Bool = false, scores: ScoreRequest = ScoreRequest()) throws {
     self.path = path
     removals = LayerRemovals()
+    masksFile = nil
     if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
       stored = try ONNXStoredModel(at: path)
     } else {
-      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged, scores: scores)
     }
     base = stored
+    if !scores.isEmpty, !(stored is HuggingFaceModel) {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--threshold"), expected: "a checkpoint with mask_scores",
+        found: "a model in \(stored.format.rawValue)")
+    }
   }
 
   init(_ whole: Model, _ stored: any StoredModel, _ removals: LayerRemovals) {
@@ -63,6 +76,16 @@ public struct Model: Sendable {
     base = whole.base
     self.stored = stored
     self.removals = removals
+    masksFile = whole.masksFile
+  }
+
+  /// The model with what a mask file says of parameters multiplied in.
+  init(_ whole: Model, _ stored: any StoredModel, masksFile: String) {
+    path = whole.path
+    base = stored
+    self.stored = stored
+    removals = whole.removals
+    self.masksFile = masksFile
   }
 
   /// The same function under a class that has a bias for attention's output, as zeros; nil where there is none.
@@ -88,7 +111,7 @@ public struct Model: Sendable {
 
   /// The masks of residual channels in a file; nil where it says nothing of them.
   func channelMask(file: String) throws -> MaskTable.Channels? {
-    try MaskTable(file: file, layers: base.layers).channels
+    try masksParametersOnly(file) ? nil : MaskTable(file: file, layers: base.layers).channels
   }
 
   /// A model with fewer tokens, or one with all of them again.
@@ -131,11 +154,6 @@ public struct Model: Sendable {
   public func plan(
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
-    if masks == .zeros {
-      prefetch()
-      try stored.checkIntegrity(pool: pool)
-    }
-    let map = try stored.dimensionMap()
     var mask: UnitMask?
     if case .file(let path) = masks {
       mask = try unitMask(file: path)
@@ -143,6 +161,11 @@ public struct Model: Sendable {
         throw CompactionError(.widthNotAsked, file: path, remedy: "ask for it with --width")
       }
     }
+    if mask == nil {
+      prefetch()
+      try stored.checkIntegrity(pool: pool)
+    }
+    let map = try stored.dimensionMap()
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,

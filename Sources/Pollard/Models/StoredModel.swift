@@ -61,6 +61,16 @@ package protocol StoredModel: Sendable {
   /// - Throws: `optionDoesNotApply` where the format has no tokenizer files to rewrite, and what `VocabularyTrimming` throws.
   func keeping(tokens: TokenSelection) throws -> (model: any StoredModel, vocabulary: TrimmedVocabulary)
 
+  /// The tensors that masks of single parameters may name.
+  var maskableTensors: [NamedTensor] { get }
+  /// The model with factors multiplied into some of its tensors; each has its tensor's shape, or extents of 1.
+  ///
+  /// - Parameters:
+  ///   - factors: by the names of `maskableTensors`.
+  ///   - note: a sentence about them for reports.
+  /// - Throws: `optionDoesNotApply` where the format has no such tensors.
+  func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel
+
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
   /// The units that can be removed.
@@ -107,6 +117,13 @@ extension StoredModel {
   package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
   package var canLackParts: Bool { false }
   package func lacking(_ parts: [IdlePart]) throws -> any StoredModel { self }
+  package var maskableTensors: [NamedTensor] { [] }
+  package func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel {
+    throw CompactionError(
+      .optionDoesNotApply, subject: .option("--masks"), expected: "masks of heads and neurons",
+      found: "masks of single parameters for a model in \(format.rawValue)",
+      remedy: "mask the checkpoint that it was made from")
+  }
   package var configuration: JSONValue? { nil }
   package func checkpointTensors(
     after cut: (plan: CompactionPlan, graph: Graph)?

@@ -28,13 +28,13 @@ public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
+  var original = try original.masked(by: masks)
   if let width = compacted.receipt?.width, original.narrowing == nil {
     let verifier = WidthVerifier(
       original: original, compacted: compacted, claimed: width, masks: masks, options: options, pool: pool,
       progress: progress)
     return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
   }
-  var original = original
   if case .file(let path)? = masks, compacted.receipt?.vocabulary != nil {
     original = try original.dropping(layers: original.layersOff(file: path))
   }
@@ -73,12 +73,12 @@ struct Verifier {
     self.options = options
     self.pool = pool
     map = try rest.stored.dimensionMap()
-    guard case .file(let path)? = masks else {
+    guard case .file(let path)? = masks, let mask = try rest.unitMask(file: path) else {
       wishes = map.layers.map { _ in LayerWish() }
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try rest.unitMask(file: path).wishes(for: map)
+    (wishes, otherWishes) = try mask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {

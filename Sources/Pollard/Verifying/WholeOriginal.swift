@@ -43,7 +43,7 @@ struct WholeOriginal {
       rest = told
       return
     }
-    let mask = try file.map { try told.unitMask(file: $0) }
+    let mask = try file.flatMap { try told.unitMask(file: $0) }
     let idle = try map.idleParts(mask: mask, pool: pool)
     var unproven: [String] = []
     var values: [ValueID: ValueID]?

@@ -54,7 +54,7 @@ extension Model {
   /// Whether a mask file has a mask for tokens.
   ///
   /// - Throws: what reading the file throws.
-  public func hasTokenMask(_ file: String) throws -> Bool { try maskTable(file: file).vocabulary != nil }
+  public func hasTokenMask(_ file: String) throws -> Bool { try !masksParametersOnly(file) && maskTable(file: file).vocabulary != nil }
 
   private func tokens(ofMask file: String) throws -> [TokenSelection.Name] {
     guard let mask = try maskTable(file: file).vocabulary else {
