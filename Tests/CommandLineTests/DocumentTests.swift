@@ -58,8 +58,9 @@ struct DocumentTests {
     #expect(
       keys(value)
         == [
-          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "contradictions", "loaders", "carrier", "copy",
-          "dropped_layers", "left_behind", "notes",
+          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "contradictions", "loaders",
+          "carrier", "copy",
+          "dropped_layers", "dead_layers", "dead_parts", "hidden", "left_behind", "notes",
         ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])
@@ -111,7 +112,7 @@ struct DocumentTests {
         keys(value["proof"])
           == [
             "ok", "kept_tensors", "removed_units", "dead", "declared", "constant", "folded", "padded", "unproven",
-            "problems",
+            "dead_layers", "dropped_layers", "dead_parts", "problems",
           ])
       #expect(value["proof"]?["declared"] == 33 && value["proof"]?["unproven"] == 0)
       #expect(value["proof"]?["kept_tensors"]?.intValue == 55)

@@ -38,21 +38,40 @@ extension DimensionMap {
     }
   }
 
-  /// The layers, numbered as in `layerBlocks`, all of whose parts are idle.
+  /// The layers, numbered as in `layerBlocks`, that give what they are given: all of their parts are idle, and nothing else of them works on
+  /// the stream, as a norm behind a sum does.
   ///
   /// In every stack one layer at least is not in the list: a model without layers is none.
   public func idleLayers(_ parts: [IdlePart]) -> [Int] {
     let attentions = Set(parts.filter { $0.part == .attention }.map(\.layer))
     let networks = Set(parts.filter { $0.part == .feedForward }.map(\.layer))
     let blocks = layerBlocks
+    let labels = LayerLabels(graph, relations).nodes
     let idle = blocks.indices.filter { number in
       blocks[number].allSatisfy { place in
         attentions.contains(place) && (networks.contains(place) || layers[place].isFurtherBlock)
-      }
+      } && isIdentity(parts.filter { blocks[number].contains($0.layer) }, layers[blocks[number][0]], labels)
     }
     let stacks = Dictionary(grouping: blocks.indices) { layers[blocks[$0][0]].stack }
     let spared = Set(stacks.values.compactMap { Set($0).isSubset(of: idle) ? $0.first : nil })
     return idle.filter { !spared.contains($0) }
+  }
+
+  /// Whether without its idle parts no node of a layer makes or reads what the parts were added to.
+  private func isIdentity(_ parts: [IdlePart], _ layer: LayerUnits, _ labels: [LayerLabel?]) -> Bool {
+    let label = LayerLabel(stack: layer.stack, number: layer.number)
+    let rest = graph.bypassing(parts)
+    let left = Set(rest.nodes.flatMap { $0.outputs.compactMap { $0 } })
+    var sums: [ValueID: ValueID] = [:]
+    for part in parts { sums.merge(part.sums) { first, _ in first } }
+    let streams = Set(sums.values).filter { sums[$0] == nil && left.contains($0) || graph.inputs.contains($0) }
+    let own = Set(
+      graph.nodes.indices.filter { labels[$0] == label }.flatMap { graph.nodes[$0].outputs.compactMap { $0 } })
+    return streams.isDisjoint(with: own)
+      && rest.nodes.allSatisfy { node in
+        node.op.name == "Shape" || !node.outputs.contains { $0.map(own.contains) ?? false }
+          || !node.inputs.contains { $0.map(streams.contains) ?? false }
+      }
   }
 }
 

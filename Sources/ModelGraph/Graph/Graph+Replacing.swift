@@ -18,10 +18,12 @@ extension Graph {
     }
     var result = self
     let fixed = Set(outputs).intersection(replacements.keys)
+    let version = nodes.first { $0.op.domain.isEmpty }?.version ?? Node.currentVersion
     for (index, node) in nodes.enumerated() {
       result.nodes[index].inputs = node.inputs.map { $0.map(last) }
       guard let output = node.outputs.lazy.compactMap({ $0 }).first(where: fixed.contains) else { continue }
       result.nodes[index].op = OperatorName("Identity")
+      result.nodes[index].version = version
       result.nodes[index].inputs = [last(output)]
       result.nodes[index].outputs = [output]
       result.nodes[index].attributes = [:]

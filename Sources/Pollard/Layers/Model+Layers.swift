@@ -77,9 +77,9 @@ extension Model {
       let rest = try without(numbers)
       if case .same = try correspondence(of: rest, without: layers, idle: parts, in: map) { return rest }
       result.layerNotes.append(
-        "\(Self.phrase(numbers)) nothing and stay: the other layers would not compute the same under other numbers")
+        "\(Self.phrase(numbers)): the other layers would not compute the same under other numbers")
     } catch {
-      result.layerNotes.append("\(Self.phrase(numbers)) nothing and stay: \(error)")
+      result.layerNotes.append("\(Self.phrase(numbers)): \(error)")
     }
     return result
   }
@@ -109,7 +109,8 @@ extension Model {
   }
 
   private static func phrase(_ numbers: [Int]) -> String {
-    numbers.count == 1 ? "layer \(numbers[0]) adds" : "layers \(humanIndices(numbers)) add"
+    numbers.count == 1
+      ? "layer \(numbers[0]) adds nothing and stays" : "layers \(humanIndices(numbers)) add nothing and stay"
   }
 
   // MARK: Numbers

@@ -156,9 +156,16 @@ public struct Verification: Report {
 
   private func layerLine(_ proof: VerificationReport.Proof) -> String? {
     var parts: [String] = []
-    if !proof.deadLayers.isEmpty { parts.append("layers \(humanIndices(proof.deadLayers)) add nothing") }
+    if let first = proof.deadLayers.first {
+      parts.append(
+        proof.deadLayers.count == 1
+          ? "layer \(first) is gone and adds nothing"
+          : "layers \(humanIndices(proof.deadLayers)) are gone and add nothing")
+    }
     if proof.deadParts > 0, proof.deadLayers.isEmpty {
-      parts.append("\(proof.deadParts) part\(proof.deadParts == 1 ? " of a layer adds" : "s of layers add") nothing")
+      parts.append(
+        "\(proof.deadParts) part\(proof.deadParts == 1 ? " of a layer is gone and adds" : "s of layers are gone and add") nothing"
+      )
     }
     if !proof.droppedLayers.isEmpty { parts.append("layers \(humanIndices(proof.droppedLayers)) dropped as told") }
     return parts.isEmpty ? nil : parts.joined(separator: "; ")

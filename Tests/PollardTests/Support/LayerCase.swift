@@ -34,14 +34,16 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
 
   /// Runs a model and compares its outputs with stored ones, at positions the attention mask admits.
   func expectOutputs(of path: String, equal expected: String, _ folder: TemporaryFolder) throws {
-    try Model(at: path).run(inputs: inputs, outputs: folder("out.safetensors"), allLayers: false, pool: pool)
-    let results = try Tensors.doubles(folder("out.safetensors"))
+    let output = folder("out-\(UInt64.random(in: .min ... .max)).safetensors")
+    try Model(at: path).run(inputs: inputs, outputs: output, allLayers: false, pool: pool)
+    let results = try Tensors.doubles(output)
     let given = try Tensors.doubles(inputs)
     for (name, reference) in try Tensors.doubles(expected) {
       let result = try #require(results[name], "\(name)")
       #expect(result.extents == reference.extents, "\(name)")
       let mask = given[given["decoder_attention_mask"] == nil ? "attention_mask" : "decoder_attention_mask"]?.values
-      let tokens = mask.map { reference.extents.count > 2 ? $0 : [] } ?? []
+      let isPerToken = reference.extents.count > 2 && mask?.count == reference.extents[0] * reference.extents[1]
+      let tokens = isPerToken ? mask ?? [] : []
       let width = tokens.isEmpty ? 0 : reference.values.count / tokens.count
       let places = reference.values.indices.filter { width == 0 || tokens[$0 / width] != 0 }
       let scale = places.map { abs(reference.values[$0]) }.max() ?? 0
