@@ -76,6 +76,10 @@ private struct IdleSearch {
       }
     }
     if branches.isEmpty { return [] }
+    // Without a sum to look at a branch, and with it its part, is not idle.
+    for index in branches.indices {
+      if try !hasFiniteVectors(branches[index]) { branches[index].sums = [] }
+    }
     let streams = Set(branches.flatMap(\.sums).compactMap { graph.nodes[$0.node].input(1 - $0.slot) })
     let terms = Set(branches.flatMap(\.sums).compactMap { graph.nodes[$0.node].input($0.slot) })
     var wanted: Set<Int> = []
@@ -157,6 +161,26 @@ private struct IdleSearch {
       value = result
     }
     return branch.sums.isEmpty ? nil : branch
+  }
+
+  /// Whether norms and biases on a way, and before it back to the stream, are finite; matrices are looked at where they are multiplied.
+  private func hasFiniteVectors(_ branch: Branch) throws(FormatError) -> Bool {
+    var nodes: Set<Int> = []
+    collect(branch.nodes, stoppingAt: streams(of: branch), into: &nodes)
+    for index in nodes {
+      for case let input? in graph.nodes[index].inputs {
+        guard let weight = graph[input].initializer, weight.type.isFloatingPoint, weight.type.canBeCast(to: .f32),
+          weight.shape.rank == 1
+        else { continue }
+        if try !weight.cast(to: .f32).floats().allSatisfy(\.isFinite) { return false }
+      }
+    }
+    return true
+  }
+
+  /// The other terms of the sums at the end of a way.
+  private func streams(of branch: Branch) -> Set<ValueID> {
+    Set(branch.sums.compactMap { graph.nodes[$0.node].input(1 - $0.slot) })
   }
 
   /// Adds nodes and what they are computed from, back to the stream.
