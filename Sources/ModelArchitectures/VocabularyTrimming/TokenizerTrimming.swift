@@ -189,6 +189,17 @@ struct TokenizerTrimming {
           remedy: "the tokenizer numbers its tokens in a way that does not survive removals; keep the whole vocabulary")
       }
     }
+    guard let old = try source.merges(), let new = try result.merges() else { return }
+    for id in kept.identifiers where !source.isAdded(id) {
+      guard let text = source.texts[id] else { continue }
+      let parts = old.parts(of: text)
+      guard parts.isEmpty || parts.map(kept.newIdentifier) == new.parts(of: text) else {
+        throw FormatError(
+          .vocabularyMismatch, subject: .option("token \(id)"),
+          expected: "all tokens that \"\(text)\" is merged from to stay", found: "fewer",
+          remedy: "keep those tokens too, or leave the choice of them to --keep-tokens and --drop-unused")
+      }
+    }
   }
 }
 

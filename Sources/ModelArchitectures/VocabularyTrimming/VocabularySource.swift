@@ -159,14 +159,23 @@ struct VocabularySource {
   /// The id of a token's text.
   func identifier(_ text: String) -> Int? { identifiers[ExactString(text)] }
 
+  /// Whether a token is found in a text before anything is merged.
+  func isAdded(_ id: Int) -> Bool { addedIdentifiers.contains(id) }
+
+  /// The merges of the tokenizer; nil for one that does not merge.
+  ///
+  /// - Throws: as `BytePairDerivation.init`.
+  func merges() throws(FormatError) -> BytePairDerivation? {
+    guard let tokenizer, tokenizer.algorithm == .bytePair else { return nil }
+    return try BytePairDerivation(tokenizer.json["model"] ?? .null, vocabulary: tokenizer.baseVocabulary)
+  }
+
   /// The ids that kept tokens are merged from, those that are kept already among them.
   ///
   /// - Throws: as `BytePairDerivation.init`.
   func mergedFrom(_ kept: some Sequence<Int>) throws(FormatError) -> [Int] {
     var result: [Int] = []
-    if let tokenizer, tokenizer.algorithm == .bytePair {
-      let derivation = try BytePairDerivation(
-        tokenizer.json["model"] ?? .null, vocabulary: tokenizer.baseVocabulary)
+    if let derivation = try merges() {
       for id in kept where !addedIdentifiers.contains(id) {
         if let text = texts[id] { result += derivation.parts(of: text) }
       }
