@@ -125,7 +125,8 @@ struct FoldingTests {
     #expect(try small.numbers(entry.bias) == wanted)
     let inputs = fixture.inputs()
     let reference = try graph.output(inputs)
-    #expect(distance(reference, try small.output(inputs)) < 1e-6)
+    // The reference's erf is a formula good to about 1e-7 of the result, before weights and norms.
+    #expect(distance(reference, try small.output(inputs)) < 1e-5)
     // Without the fold the difference is seen.
     var careless = plan
     careless.folds = []
