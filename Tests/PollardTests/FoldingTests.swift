@@ -264,7 +264,7 @@ struct FoldedGraphTests {
     let folder = try TemporaryFolder()
     let model = try whole("bert-constant-heads", in: folder, .gguf, "whole.gguf")
     var options = folding()
-    options.shape = .uniform
+    options.shape = .auto
     let plan = try model.plan(options: options, pool: pool)
     #expect(plan.counts.folded > 0)
     let report = try model.compact(plan, to: folder("small.gguf"), options: WriteOptions(verifies: true), pool: pool)
