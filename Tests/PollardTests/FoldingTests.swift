@@ -85,7 +85,8 @@ struct FoldedCheckpointTests {
     #expect(try distanceFromTorch(masked(name).test, folder("small")) <= share)
   }
 
-  @Test("a bias without the constants is seen in the outputs and by the proof", arguments: cases)
+  // The constant of bert-subnormal is a subnormal number, which moves nothing.
+  @Test("a bias without the constants is seen in the outputs and by the proof", arguments: cases.dropLast())
   func unfolded(_ name: String) throws {
     let folder = try TemporaryFolder()
     let report = try folded(name, in: folder)
@@ -132,7 +133,9 @@ struct FoldedCheckpointTests {
     #expect(text.contains(#""class":"declared","rule":"H5""#))
     try Files.write(
       folder("small/compaction.json"),
-      Array(text.split(separator: "declared", omittingEmptySubsequences: false).joined(separator: "constant").utf8))
+      Array(
+        text.split(separator: #""class":"declared""#, omittingEmptySubsequences: false)
+          .joined(separator: #""class":"constant""#).utf8))
     let verdict = try verify(original: model.path, compacted: folder("small"), pool: pool)
     #expect(!verdict.equal)
     #expect(verdict.report.proof?.unproven == 1)
@@ -260,7 +263,9 @@ struct FoldedGraphTests {
   func packed() throws {
     let folder = try TemporaryFolder()
     let model = try whole("bert-constant-heads", in: folder, .gguf, "whole.gguf")
-    let plan = try model.plan(options: folding(), pool: pool)
+    var options = folding()
+    options.shape = .auto
+    let plan = try model.plan(options: options, pool: pool)
     #expect(plan.counts.folded > 0)
     let report = try model.compact(plan, to: folder("small.gguf"), options: WriteOptions(verifies: true), pool: pool)
     #expect(report.verification?.equal == true, "\(report.verification?.text ?? "")")
