@@ -28,7 +28,7 @@ public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
-  if let width = compacted.receipt?.width, original.narrowing == nil {
+  if let width = compacted.receipt?.width, original.narrowing == nil, original.hasChannels(width.units.before) {
     let verifier = WidthVerifier(
       original: original, compacted: compacted, claimed: width, masks: masks, options: options, pool: pool,
       progress: progress)
