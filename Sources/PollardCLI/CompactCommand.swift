@@ -47,7 +47,7 @@ struct CompactCommand: ParsableCommand {
     help: "With --width and a hidden_mask, channels that the masked model's norms run over: all or kept.")
   var hiddenNorm: String?
 
-  @Flag(name: .long, help: "Fold constant units into the next bias.")
+  @Flag(name: .long, help: "Remove units that add a constant, and add it to the next bias: equal up to rounding.")
   var fold = false
 
   @Flag(name: .long, help: "Allow the same function under a more permissive model class.")
@@ -71,7 +71,6 @@ struct CompactCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
     let dropped = try layerNumbers(dropLayers)
     let format = try OutputFormat.choose(to, output: output, verb: "compact")
     guard let shape = ShapePolicy(rawValue: shape) else {
@@ -98,11 +97,14 @@ struct CompactCommand: ParsableCommand {
         pool: global.pool)
     }
     if masks != nil, !dryRun { model.prefetch() }
-    let options = PlanOptions(
+    var options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,
       allowsRetarget: retarget,
       requantises: requantise)
-    let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    options.folds = fold
+    let plan: CompactionPlan
+    (model, plan) = try model.planned(
+      masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
         "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)

@@ -51,7 +51,7 @@ struct ExitCodeTests {
   @Test(
     "what does not work yet is 64 and says so",
     arguments: [
-      "compact a b --fold", "inspect a --html f",
+      "inspect a --html f"
     ])
   func later(_ arguments: String) throws {
     let outcome = try Workplace().shell("\"$POLLARD\" " + arguments)

@@ -118,8 +118,8 @@ def export_decoder(model, path, exporter="torch.export"):
     from onnxfixtures.export import export
 
     inputs, outputs = ("input_ids", "attention_mask"), {"logits": ("batch", "sequence")}
-    ids = torch.ones(2, 8, dtype=torch.long)
-    export(exporter, models.Positional(model, inputs, outputs), {name: ids for name in inputs}, outputs, path, 18)
+    ids = torch.ones(2, 8, dtype=torch.long)  # one tensor given twice would be exported as one input
+    export(exporter, models.Positional(model, inputs, outputs), {name: ids.clone() for name in inputs}, outputs, path, 18)
 
 
 def make_gpt2(folder, large):

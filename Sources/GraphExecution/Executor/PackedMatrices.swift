@@ -12,7 +12,7 @@ public enum WeightResidency: Sendable, Hashable {
   /// `resident` if the packed matrices take fewer bytes than this, else `streamed`.
   case residentUpTo(bytes: Int)
 
-  /// Resident below 4 GiB and half of the machine's memory.
+  /// Resident below 4 GiB and half of the memory that the process may have.
   public static let automatic = WeightResidency.residentUpTo(bytes: min(4 << 30, Memory.limit / 2))
 }
 

@@ -1,14 +1,6 @@
 import PollardBase
 import TensorStorage
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
 /// What making a tensor needs: threads, memory to reuse, and the type of floating-point numbers.
 struct Memory: Sendable {
   let pool: ThreadPool
@@ -21,6 +13,16 @@ struct Memory: Sendable {
   func tensor(
     _ type: ElementType, _ extents: [Int], as declared: ElementType? = nil
   ) throws(GraphError) -> Tensor {
+    Tensor(
+      type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,
+      buffer: TensorBuffer(byteCount: try byteCount(type, extents), from: buffers))
+  }
+
+  /// The bytes of a tensor, which may also be a view that somebody makes dense.
+  ///
+  /// - Throws: `tooLarge` when it would take more than the machine's memory, or an extent is negative.
+  @discardableResult
+  func byteCount(_ type: ElementType, _ extents: [Int]) throws(GraphError) -> Int {
     var bytes = type.computedByteCount
     for extent in extents {
       // Extents beside a zero are bounded as well: parts of the tensor have them without it.
@@ -28,23 +30,16 @@ struct Memory: Sendable {
       guard !overflow, extent >= 0 else { throw tooLarge(type, extents) }
       bytes = product
     }
-    if extents.contains(0) { bytes = 0 }
     guard bytes <= Self.limit else { throw tooLarge(type, extents) }
-    return Tensor(
-      type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,
-      buffer: TensorBuffer(byteCount: bytes, from: buffers))
+    return extents.contains(0) ? 0 : bytes
   }
 
   private func tooLarge(_ type: ElementType, _ extents: [Int]) -> GraphError {
     GraphError(.tooLarge, expected: "at most \(Self.limit) bytes for one tensor", found: "\(type)\(extents)")
   }
 
-  /// The bytes of memory of this machine.
-  static let limit: Int = {
-    let pages = sysconf(Int32(_SC_PHYS_PAGES))
-    let size = sysconf(Int32(_SC_PAGESIZE))
-    return pages > 0 && size > 0 ? pages * size : 1 << 34
-  }()
+  /// The bytes of memory that the process may have.
+  static let limit = MemoryLimit.bytes
 }
 
 extension Tensor {

@@ -9,6 +9,7 @@ extension LoaderRules {
       switch counts {
       case .fixed: .fixed
       case .uniform: .uniform
+      case .uniformAlike: .uniformAlike
       case .perLayer: .perLayer
       }
     }
@@ -20,6 +21,7 @@ extension LoaderRules {
     switch capability.heads {
     case .fixed: remark = capability.remark + (offer ?? "")
     case .uniform: remark = "one count for all layers" + (offer ?? "")
+    case .uniformAlike: remark = "one count for all layers, and the same heads in each"
     case .perLayer: remark = "another count in every layer"
     }
     var rows = [

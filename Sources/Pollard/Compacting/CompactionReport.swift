@@ -71,6 +71,7 @@ public struct CompactionReport: Report {
       "heads": [
         "before": JSONValue(before.heads), "kept": list(heads?.kept ?? Array(0..<before.heads)),
         "padded": list(heads?.padded ?? []), "constant": list(heads?.constant ?? []),
+        "folded": list(heads?.folded.sorted() ?? []),
       ],
       "key_value_heads": [
         "before": JSONValue(before.keyValueHeads),
@@ -80,6 +81,7 @@ public struct CompactionReport: Report {
         "before": JSONValue(before.feedForward), "kept_count": JSONValue(after.feedForward),
         "padded_count": JSONValue(plan.neurons?.padded.count ?? 0),
         "constant_count": JSONValue(plan.neurons?.constant.count ?? 0),
+        "folded_count": JSONValue(plan.neurons?.folded.count ?? 0),
       ],
     ]
   }
@@ -104,7 +106,7 @@ public struct CompactionReport: Report {
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
     for file in leftBehind {
-      lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights")
+      lines.append("  not carried over: \(escapedForTerminal(file))")
     }
     lines += notes.map { "  note: " + escapedForTerminal($0) }
     if let verification { lines += ["", verification.text] }
@@ -138,7 +140,8 @@ public struct CompactionReport: Report {
     let counts = plan.counts
     return
       "  units: \(counts.requested) asked to go, \(counts.removed) removed (\(counts.dead) proved dead, \(counts.declared) declared by the mask)"
-      + ", \(counts.padded) kept as fill, \(counts.constant) constant, \(counts.rescaled) rescaled"
+      + ", \(counts.padded) kept as fill, \(counts.constant) constant\(counts.folded > 0 ? " (\(counts.folded) of them folded)" : "")"
+      + ", \(counts.rescaled) rescaled"
   }
 
   private var explanations: [String] {
@@ -149,7 +152,8 @@ public struct CompactionReport: Report {
         "  fill: units that asked to go but stay with zero weights, because counts must agree (--shape ragged removes them too) or one has to stay"
       )
     }
-    if counts.constant > 0 {
+    if counts.folded > 0 { lines += [foldExplanation] }
+    if counts.constant > counts.folded {
       lines.append(
         "  constant: the unit's weights are zero but a bias is not, so it adds the same vector for every token; kept")
     }

@@ -63,7 +63,7 @@ extension Model {
         output: output, parameters: (model.unnarrowed.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
         isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers, width: model.narrowing?.plan)
+        droppedLayers: model.droppedLayers, width: model.narrowing?.plan, notes: plan.remarks)
     }
   }
 

@@ -118,7 +118,26 @@ public struct Receipt: Sendable {
         remedy: "delete the file; models are also compared without it")
     }
     let constant = (indices(value["constant"], below: before) ?? []).filter(Set(kept).contains)
-    return UnitPlan(before: before, kept: kept, padded: padded, constant: constant)
+    return UnitPlan(
+      before: before, kept: kept, padded: padded, removed: try folded(value["removed"], before, kept),
+      constant: constant)
+  }
+
+  /// The units that a bias stands for. Of the others that are gone nothing need be known.
+  private static func folded(
+    _ value: JSONValue?, _ before: Int, _ kept: [Int]
+  ) throws(FormatError) -> [RemovedUnit] {
+    var result: [RemovedUnit] = []
+    for group in value?.arrayValue ?? [] where group["class"]?.stringValue == RemovalClass.constant.rawValue {
+      guard let units = indices(group["indices"], below: before), Set(units).isDisjoint(with: kept) else {
+        throw FormatError(
+          .receiptMalformed, subject: .key("removed"), expected: "ascending indices of units that are gone",
+          found: "others", remedy: "delete the file; models are also compared without it")
+      }
+      let rule = group["rule"]?.stringValue ?? ""
+      result += units.map { RemovedUnit(index: $0, reason: .constant, rule: rule) }
+    }
+    return result.sorted { $0.index < $1.index }
   }
 
   private static func width(_ value: JSONValue) throws(FormatError) -> WidthPlan? {
@@ -224,7 +243,7 @@ extension UnitCounts {
     [
       "requested": JSONValue(requested), "removed": JSONValue(removed), "dead": JSONValue(dead),
       "declared": JSONValue(declared), "constant": JSONValue(constant), "rescaled": JSONValue(rescaled),
-      "padded": JSONValue(padded),
+      "padded": JSONValue(padded), "folded": JSONValue(folded),
     ]
   }
 }

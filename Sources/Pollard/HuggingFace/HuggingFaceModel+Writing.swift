@@ -4,10 +4,14 @@ import TensorStorage
 
 extension HuggingFaceModel {
   package func stage(_ request: StagingRequest) throws -> StagedOutput {
+    if request.options.opset != nil, request.format != .onnx {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
+    }
     switch request.format {
-    case .safetensors: try stageFolder(request)
-    case .onnx: try stageONNX(request)
-    case .gguf: try stageGGUF(request)
+    case .safetensors: return try stageFolder(request)
+    case .onnx: return try stageONNX(request)
+    case .gguf: return try stageGGUF(request)
     }
   }
 

@@ -16,6 +16,8 @@ package struct HuggingFaceModel: StoredModel {
   private(set) var droppedLayers: [Int] = []
   /// The tensors, without those of dropped layers.
   private let tensors: [NamedTensor]
+  /// Parameters that are zero and not in the files: biases that another class has.
+  private var addedParameters = 0
   /// Whether the checkpoint was rewritten after reading.
   private var isRewritten = false
 
@@ -44,6 +46,24 @@ package struct HuggingFaceModel: StoredModel {
       allowingRagged: model.receipt != nil)
   }
 
+  /// The model as a class that adds a bias to attention's output projection, zero so far.
+  private init(_ model: HuggingFaceModel, config: JSONValue, tensors: [NamedTensor]) throws {
+    folder = model.folder
+    receipt = model.receipt
+    self.tensors = tensors
+    droppedLayers = model.droppedLayers
+    imported = try ImportedModel(
+      config: config, configPath: model.folder.configPath, tensors: tensors, allowingRagged: model.receipt != nil)
+    addedParameters = imported.parameterCount - model.imported.parameterCount
+  }
+
+  package func withOutputBiases() throws -> (any StoredModel)? {
+    guard let (config, tensors) = try imported.withOutputBiases() else { return nil }
+    return try HuggingFaceModel(self, config: config, tensors: tensors)
+  }
+
+  package var hasOutputBiases: Bool { imported.hasOutputBiases }
+
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
 
   /// The model with another checkpoint in its place.
@@ -68,9 +88,10 @@ package struct HuggingFaceModel: StoredModel {
   package var modelType: String { imported.modelType }
   package var task: ModelTask? { imported.task }
   package var layers: [LayerSummary] { imported.layers }
-  package var parameterCount: Int { imported.parameterCount }
+  package var parameterCount: Int { imported.parameterCount - addedParameters }
   package var storesParametersPlainly: Bool {
     imported.prunePairs.isEmpty && droppedLayers.isEmpty && !isRewritten && !folder.checkpoint.isPyTorch
+      && addedParameters == 0
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 
@@ -131,7 +152,7 @@ package struct HuggingFaceModel: StoredModel {
     let exported = try imported.exported(after: (plan, graph), carrier: own)
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
-    var parameters = parameterCount
+    var parameters = imported.parameterCount
     for binding in imported.bindings {
       parameters += (sizes[binding.tensor] ?? 0) - binding.storedShape.elementCount
     }

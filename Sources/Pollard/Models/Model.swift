@@ -65,6 +65,11 @@ public struct Model: Sendable {
     return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
   }
 
+  /// The same function under a class that has a bias for attention's output, as zeros; nil where there is none.
+  func withOutputBiases() throws -> Model? {
+    try stored.withOutputBiases().map { Model(self, $0, droppedLayers: droppedLayers) }
+  }
+
   /// The model with all its residual channels.
   var unnarrowed: Model { narrowing.map { Model(self, $0.whole, droppedLayers: droppedLayers) } ?? self }
 
@@ -126,7 +131,8 @@ public struct Model: Sendable {
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,
       allowsPadding: options.allowsPadding,
-      allowsRetarget: options.allowsRetarget)
+      allowsRetarget: options.allowsRetarget
+    ).folding(options.folds, writing: options.format ?? format)
     return try CompactionPlan(
       map: map, request: request, rules: try stored.loaderRules(writing: options.format ?? format), pool: pool)
   }
@@ -148,6 +154,8 @@ public struct PlanOptions: Sendable, Hashable {
   public var allowsRetarget: Bool
   /// Whether packed numbers may be rounded anew where a cut goes through their blocks.
   public var requantises: Bool
+  /// Whether units that contribute a constant go and a bias takes up what they contribute: equal up to rounding.
+  public var folds = false
   /// Whether units share the fate of their block where the output is packed; a report of what is dead looks at each alone.
   var writesBlocks = true
 

@@ -42,6 +42,11 @@ package protocol StoredModel: Sendable {
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
 
+  /// The same function under a class whose attention adds a bias to its output, zero so far, so that constants can be folded into it; nil where
+  /// no such class is known or the model's own is one.
+  func withOutputBiases() throws -> (any StoredModel)?
+  /// Whether attention adds a bias to its output.
+  var hasOutputBiases: Bool { get }
   /// The checkpoint whose tensors and configuration can be rewritten for fewer residual channels; nil where the format has none.
   var rewritable: ImportedModel? { get }
   /// The model with its checkpoint rewritten for fewer residual channels.
@@ -92,6 +97,8 @@ extension StoredModel {
       .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
       found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
   }
+  package func withOutputBiases() throws -> (any StoredModel)? { nil }
+  package var hasOutputBiases: Bool { false }
   package var rewritable: ImportedModel? { nil }
   package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
   package var configuration: JSONValue? { nil }

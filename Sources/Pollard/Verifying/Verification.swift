@@ -37,7 +37,8 @@ public struct Verification: Report {
       "ok": JSONValue(proof.ok), "kept_tensors": JSONValue(proof.keptTensors),
       "removed_units": JSONValue(proof.removedUnits),
       "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
-      "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven), "problems": strings(proof.problems),
+      "folded": JSONValue(proof.folded), "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven),
+      "problems": strings(proof.problems),
     ]
   }
 
@@ -89,17 +90,22 @@ public struct Verification: Report {
         ? "NOT equal"
         : report.rescaled
           ? "equal up to rounding: the compacted model is the masked original's function, its norms compensated"
+            + (report.foldedBiases > 0 ? ", constants folded into biases" : "")
           : report.asksForProof
-            ? "equal: the compacted model is the masked original's function"
+            ? report.foldedBiases > 0
+              ? "equal up to rounding: the compacted model is the masked original's function, constants folded into biases"
+              : "equal: the compacted model is the masked original's function"
             : report.proof != nil
-              ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
+              ? "equal: every weight is the original's, rounded to its type\(report.foldedBiases > 0 ? ", constants folded into biases" : ""); "
+                + "outputs agree within the tolerance"
               : "equal within the tolerance: outputs agree on these inputs; the weights are not the original's, rounded"
     ]
     lines.append("  structure  \(report.structure.ok ? "ok" : "FAIL")")
     if let proof = report.proof {
       lines.append(
         "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors \(report.asksForProof ? "" : "rounded, ")byte for byte; \(proof.removedUnits) units removed: "
-          + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
+          + "\(proof.dead) dead, \(proof.declared) declared\(proof.folded > 0 ? ", \(proof.folded) folded" : ""), "
+          + "\(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
     } else {
       lines.append("  proof      not applied")
@@ -107,9 +113,11 @@ public struct Verification: Report {
     if let run = report.run {
       let comparison = run.comparison
       let agreement =
-        comparison.isBitIdentical
+        comparison.isBitIdentical && report.foldedBiases == 0
         ? "bit-identical in \(comparison.values.count) compared tensors"
-        : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
+        : report.foldedBiases > 0
+          ? "differences of at most \(rounded(comparison.maximumShare * 1e9, 1))e-9 of the largest value"
+          : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
       let arithmetic = comparison.precision == .double ? ", in double precision" : ""
       lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)\(arithmetic)")
       if let distance = run.distanceFromUnmasked {
@@ -145,7 +153,7 @@ public struct Verification: Report {
     )
     for (name, ok, problems) in legs {
       let inner =
-        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
+        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(problems.map(xml).joined(separator: "\n"))</failure>" : ""
       lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
     }
     lines.append("</testsuite>")

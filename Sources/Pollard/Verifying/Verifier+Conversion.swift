@@ -19,9 +19,10 @@ extension Verifier {
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
     var problems: [String] = []
-    let receipt = compacted.receipt.flatMap {
+    let planned = compacted.receipt.flatMap {
       fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
     }
+    let receipt = try planned.map { try withFolds($0, &problems) }
     compareCounts(receipt.map { Model.layers(original.layers, after: $0) } ?? original.layers, &problems)
     let masked = try maskedGraph()
     let names = Set(compacted.graph.outputs.map { compacted.graph[$0].name })
@@ -49,13 +50,16 @@ extension Verifier {
     }
     let proof = try conversionProof(receipt, &problems)
     var run: VerificationReport.Run?
-    do { if runs { run = try convertedRun(masked, values, isProved: proof?.ok == true) } } catch let failure
+    do {
+      if runs { run = try convertedRun(masked, values, receipt, isProved: proof?.ok == true) }
+    } catch let failure
       as ComparedModelFailure
     {
       problems.append(failure.description)
     }
     return VerificationReport(
-      structure: .init(problems: problems), proof: proof, run: run, mapping: mapping, asksForProof: false)
+      structure: .init(problems: problems), proof: proof, run: run, mapping: mapping, asksForProof: false,
+      foldedBiases: receipt?.folds.count ?? 0)
   }
 
   /// The proof that every tensor is the original's, cut and rounded to the type it is stored in; nil where some is not, or cannot be compared:
@@ -105,8 +109,10 @@ extension Verifier {
     }
   }
 
-  private func convertedRun(_ masked: Graph, _ values: [ComparedValue], isProved: Bool) throws -> VerificationReport.Run
-  {
+  private func convertedRun(
+    _ masked: Graph, _ values: [ComparedValue], _ plan: CompactionPlan?, isProved: Bool
+  ) throws -> VerificationReport.Run {
+    let precision = plan.map(precision) ?? options.precision.computing
     let given = try options.inputs.map(TensorFile.read)
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
@@ -114,13 +120,13 @@ extension Verifier {
     let comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
       otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
-      precision: options.precision.computing, pool: pool, progress: progress)
+      precision: precision, pool: pool, progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }
     }
     let formats = Set(weights.compactMap(\.blockFormat))
     let types = Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint))
-    let row = FormatTolerance.row(for: types, formats: formats, precision: options.precision.computing)
+    let row = FormatTolerance.row(for: types, formats: formats, precision: precision)
     guard options.tolerance > 0 || row != nil else {
       throw CompactionError(
         .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
@@ -128,7 +134,7 @@ extension Verifier {
         remedy: "state one with --tolerance")
     }
     let usual = row.map { isProved ? FormatTolerance.provedShare($0) : $0.share } ?? 0
-    let share = options.tolerance > 0 ? options.tolerance : usual
+    let share = options.tolerance > 0 ? options.tolerance : max(usual, plan.flatMap(foldTolerance)?.share ?? 0)
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options) + ", tolerance \(share) of the largest value",

@@ -56,6 +56,7 @@ struct Verifier {
   var progress: VerificationProgress.Handler?
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
+    let original = try original.withBiases(of: compacted)
     self.original = original
     self.compacted = compacted
     self.options = options
@@ -88,9 +89,10 @@ struct Verifier {
       problems.append("\(original.layers.count) layers became \(compacted.layers.count)")
       return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
     }
-    guard let (mapping, source) = try mappedPlan(&problems) else {
+    guard let (found, source) = try mappedPlan(&problems) else {
       return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
     }
+    let mapping = try withFolds(found, &problems)
     let expectedGraph = try mapping.apply(to: map)
     let names = original.stored.initializerNames.union(compacted.stored.initializerNames)
     var pairs: [ValueID: ValueID]?
@@ -121,7 +123,8 @@ struct Verifier {
     do { if runs { run = try self.run(mapping, pairs: pairs) } } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
-    return VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
+    return VerificationReport(
+      structure: .init(problems: problems), proof: proof, run: run, mapping: source, foldedBiases: mapping.folds.count)
   }
 
   /// Which unit of the compacted model is which of the original: from the receipt when it fits, else by matching rows.
@@ -130,7 +133,8 @@ struct Verifier {
       return (withFactors(CompactionPlan(layers: receipt.layers, dimensions: receipt.dimensions)), "the receipt")
     }
     do {
-      return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
+      let plan = try withConstants(CompactionPlan.matching(map, compacted.graph, pool: pool))
+      return (withFactors(plan), "matching rows")
     } catch let error as CompactionError {
       problems.append(error.description)
       return nil
@@ -202,10 +206,10 @@ struct Verifier {
       let wish = wishes[index]
       tally(
         &proof, "layer \(index), head", gone[index].heads, fill[index].heads, verdicts.heads, masked[index].heads,
-        declared: wish.heads)
+        declared: wish.heads, folded: plan.layers[index].heads?.units.folded ?? [])
       tally(
         &proof, "layer \(index), neuron", gone[index].neurons, fill[index].neurons, verdicts.neurons,
-        masked[index].neurons, declared: wish.neurons)
+        masked[index].neurons, declared: wish.neurons, folded: plan.layers[index].neurons?.folded ?? [])
       let off = wish.heads.subtracting(gone[index].heads).subtracting(fill[index].heads)
       let offNeurons = wish.neurons.subtracting(gone[index].neurons).subtracting(fill[index].neurons)
       if plan.layers[index].heads != nil, let unit = off.min() {
@@ -244,7 +248,7 @@ struct Verifier {
 
   private func tally(
     _ proof: inout VerificationReport.Proof, _ name: String, _ gone: Set<Int>, _ fill: Set<Int>,
-    _ verdicts: [Int: UnitVerdict], _ masked: [Int: UnitVerdict], declared: Set<Int>
+    _ verdicts: [Int: UnitVerdict], _ masked: [Int: UnitVerdict], declared: Set<Int>, folded: Set<Int> = []
   ) {
     proof.padded += fill.count
     proof.removedUnits += gone.count
@@ -252,6 +256,10 @@ struct Verifier {
       let isFill = fill.contains(unit)
       switch verdicts[unit] {
       case .dead?: if !isFill { proof.dead += 1 }
+      case .constant? where folded.contains(unit):
+        // That the bias holds what the unit contributed is shown by the tensors, which hold the recomputed one.
+        proof.constant += 1
+        proof.folded += 1
       case .void? where masked[unit] == .void:
         proof.unproven += 1
         proof.problems.append("\(name) \(unit) has weights that are not finite, so zeros prove nothing about it")
@@ -300,9 +308,11 @@ struct Verifier {
     let otherInputs = try cut(inputs, by: plan)
     var comparison = try RunComparison(
       reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
-      unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
+      unmasked: isMasked ? original.graph : nil, precision: precision(of: plan), pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
-    if !comparison.isWithin(options.tolerance), let pairs {
+    let folding = foldTolerance(plan)
+    let tolerance = folding?.share ?? options.tolerance
+    if folding == nil, !comparison.isWithin(tolerance), let pairs {
       let positions = try ValuePositions(plan, in: map)
       comparison.divergence = try Divergence.find(
         reference: masked, other: compacted.graph, pairs: pairs,
@@ -314,8 +324,8 @@ struct Verifier {
         progress: progress)
     }
     return VerificationReport.Run(
-      ok: comparison.isWithin(options.tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options),
+      ok: comparison.isWithin(tolerance), comparison: comparison,
+      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? ""),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 

@@ -10,12 +10,10 @@ extension FileSource {
   /// Asks the system to bring the file into its cache, in order, while the caller does something else.
   ///
   /// For a file that will be read nearly whole, in pieces: the device then works at its full speed. A file of more than a
-  /// quarter of the machine's memory is left alone. A hint: nothing depends on it, and it takes no memory of the process.
+  /// quarter of the memory that the process may have is left alone. A hint: nothing depends on it, and it takes no memory of the process.
   package func prefetch() {
     #if os(Linux)
-      let memory = Int(sysconf(Int32(_SC_PHYS_PAGES))).multipliedReportingOverflow(
-        by: Int(sysconf(Int32(_SC_PAGESIZE))))
-      guard !memory.overflow, size < memory.partialValue / 4 else { return }
+      guard size < MemoryLimit.bytes / 4 else { return }
       let context = Unmanaged.passRetained(self)
       var thread = pthread_t()
       let status = pthread_create(

@@ -26,7 +26,7 @@ extension GGUFFamilies {
             + t5Attention("cross_attn", "layer.1", "EncDecAttention") + t5Network("layer.2", isGated: isGated)),
       ])
     family.isRecognized = { $0.hasLayerTensor("ffn_gate.weight") == isGated }
-    family.capability = GGUFCapability(heads: .uniform)
+    family.capability = GGUFCapability(heads: .uniformAlike)
     family.dropped = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
     family.prepareWriting = { family, config in
       if config["architectures"] == ["T5EncoderModel"] { family = t5Encoder(isGated: isGated) }
@@ -61,7 +61,7 @@ extension GGUFFamilies {
           rows: t5Attention("attn", "layer.0", "SelfAttention") + t5Network("layer.1", isGated: isGated))
       ])
     family.isRecognized = { $0.hasLayerTensor("ffn_gate.weight") == isGated }
-    family.capability = GGUFCapability(heads: .uniform)
+    family.capability = GGUFCapability(heads: .uniformAlike)
     family.dropped = ["encoder.embed_tokens.weight"]
     family.checkWriting = { writing throws(FormatError) in try t5Checks(writing) }
     family.completeConfiguration = { reading, config throws(FormatError) in

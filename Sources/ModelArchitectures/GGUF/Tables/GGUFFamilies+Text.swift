@@ -30,6 +30,7 @@ extension GGUFCapability.Counts {
     switch self {
     case .fixed: "none"
     case .uniform: "one count for all layers"
+    case .uniformAlike: "one count for all layers, the same heads in each"
     case .perLayer: "another count in each layer"
     }
   }

@@ -63,6 +63,8 @@ struct GGUFCapability: Sendable {
     case fixed
     /// One count for all layers.
     case uniform
+    /// One count for all layers, and the same original units in each, because the layers share a table that has a column for each.
+    case uniformAlike
     /// Another count in each layer.
     case perLayer
   }
