@@ -36,6 +36,12 @@ public struct VerificationReport: Sendable {
     public var unproven: Int
     /// What does not hold, in sentences.
     public var problems: [String]
+    /// Layers of the original that are gone and add nothing for any input.
+    public var deadLayers: [Int] = []
+    /// Layers of the original that are gone because the verifier was told so.
+    public var droppedLayers: [Int] = []
+    /// Parts of layers that are gone and add nothing for any input, those of dead layers among them.
+    public var deadParts = 0
 
     /// Creates the leg.
     public init(

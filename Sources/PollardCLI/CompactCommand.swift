@@ -56,6 +56,19 @@ struct CompactCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
 
+  @Flag(name: .customLong("keep-layers"), help: "Keep layers, and parts of layers in ONNX, that add nothing.")
+  var keepLayers = false
+
+  @Option(
+    name: .customLong("keep-tokens"),
+    help: ArgumentHelp("Tokens that stay in the vocabulary: one to a line, ids, or JSON.", valueName: "file"))
+  var keepTokens: String?
+
+  @Option(
+    name: .customLong("drop-unused"),
+    help: ArgumentHelp("Ids of a corpus; tokens that do not occur are removed.", valueName: "corpus-tokens"))
+  var dropUnused: String?
+
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
 
@@ -67,6 +80,8 @@ struct CompactCommand: ParsableCommand {
 
   @Flag(name: .long, help: "Replace the output directory if it exists.")
   var force = false
+
+  @OptionGroup var scores: ScoreOptions
 
   @OptionGroup var global: GlobalOptions
 
@@ -88,10 +103,20 @@ struct CompactCommand: ParsableCommand {
     }
     let norm = try parsedHiddenNorm(hiddenNorm)
     if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
-    var model = try Model(at: model).dropping(layers: dropped)
+    let source = masks.map(MaskSource.file)
+    let whole = try Model(at: model, scores: scores.request()).masked(by: source).dropping(layers: dropped)
+    let isTrimmed = try keepTokens != nil || dropUnused != nil || masks.map { try whole.hasTokenMask($0) } ?? false
+    if width, isTrimmed {
+      throw UsageError(description: "--width and a smaller vocabulary take one run each: compact the result again")
+    }
+    // Channels and tokens are told from a whole model, so layers that add nothing stay where those go.
+    let masking = source ?? .zeros
+    var model = try selectingTokens(
+      of: whole.withoutIdleLayers(
+        masks: masking, keepsDead: keepLayers || width || isTrimmed, pool: global.pool))
     if width {
       model = try model.narrowed(
-        masks: masks.map(MaskSource.file) ?? .zeros,
+        masks: masking,
         options: WidthOptions(
           norm: norm, roundTo: roundTo, loader: loader, format: format, allowsPadding: !noPadding),
         pool: global.pool)
@@ -104,19 +129,18 @@ struct CompactCommand: ParsableCommand {
     options.folds = fold
     let plan: CompactionPlan
     (model, plan) = try model.planned(
-      masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+      masks: masking, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
         "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
     }
     if dryRun {
-      global.print(try model.preview(plan))
+      global.print(try model.preview(plan, masks: source))
       return
     }
     let writing = WriteOptions(
       format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify,
       requantises: requantise)
-    let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)
     }

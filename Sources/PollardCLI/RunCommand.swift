@@ -26,6 +26,8 @@ struct RunCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace the output file if it exists.")
   var force = false
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -34,7 +36,7 @@ struct RunCommand: ParsableCommand {
       throw UsageError(description: "run needs --outputs, or --repeat to time it")
     }
     let precision = try runPrecision(precision)
-    let report = try Model(at: model).run(
+    let report = try Model(at: model, scores: scores.request()).run(
       inputs: inputs, outputs: outputs, allLayers: allLayers, repeating: repeatCount ?? 1, precision: precision,
       replacing: force, pool: global.pool)
     global.print(report)

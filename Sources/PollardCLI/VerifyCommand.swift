@@ -44,6 +44,8 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Write a JUnit report.", valueName: "file"))
   var junit: String?
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -62,9 +64,11 @@ struct VerifyCommand: ParsableCommand {
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance, precision: arithmetic)
     options.hiddenNorm = try parsedHiddenNorm(hiddenNorm)
     let line = ProgressLine(global)
+    let source = masks.map(MaskSource.file)
     let report = try verify(
-      original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),
-      compacted: Model(at: compacted, allowingRagged: true), masks: masks.map(MaskSource.file), options: options,
+      original: Model(at: original, scores: scores.request()).masked(by: source).dropping(
+        layers: layerNumbers(dropLayers)),
+      compacted: Model(at: compacted, allowingRagged: true), masks: source, options: options,
       pool: global.pool, progress: line.show)
     line.clear()
     if let junit { try report.writeJUnit(to: junit) }

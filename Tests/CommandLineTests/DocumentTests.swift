@@ -58,7 +58,7 @@ struct DocumentTests {
     #expect(
       keys(value)
         == [
-          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "loaders", "carrier", "copy",
+          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "contradictions", "loaders", "carrier", "copy",
           "dropped_layers", "left_behind", "notes",
         ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))

@@ -42,6 +42,8 @@ public struct UnitPlan: Sendable, Hashable {
   public var void: [Int]
   /// Units that stay with the weights that read them multiplied.
   public var rescaled: [Int: Float]
+  /// Units that the mask declares off, gone or kept as fill, although the weights do not prove them dead.
+  public var contradicted: [Int] = []
 
   /// The number of units after.
   public var after: Int { kept.count }
@@ -58,6 +60,15 @@ public struct UnitPlan: Sendable, Hashable {
     self.constant = constant
     self.void = void
     self.rescaled = rescaled
+  }
+}
+
+extension UnitPlan {
+  /// The plan with what the mask says against the weights.
+  func contradicting(_ candidates: some Sequence<RemovedUnit>) -> UnitPlan {
+    var plan = self
+    plan.contradicted = candidates.filter { $0.reason == .declared }.map(\.index).sorted()
+    return plan
   }
 }
 

@@ -212,7 +212,8 @@ struct LayerSelection {
       before: heads.count, kept: flat, padded: padded,
       removed: candidates.heads.values.filter { !staying.contains($0.index) }.sorted { $0.index < $1.index },
       constant: candidates.constantHeads.keys.filter(staying.contains).sorted(), void: candidates.voidHeads,
-      rescaled: candidates.headFactors)
+      rescaled: candidates.headFactors
+    ).contradicting(candidates.heads.values)
     return HeadPlan(units: units, groupsBefore: heads.groupCount)
   }
 
@@ -286,6 +287,7 @@ struct LayerSelection {
       before: size, kept: kept, padded: padded,
       removed: candidates.neurons.values.filter { !fill.contains($0.index) }.sorted { $0.index < $1.index },
       constant: candidates.constantNeurons.keys.filter { candidates.neurons[$0] == nil || fill.contains($0) }.sorted(),
-      void: candidates.voidNeurons, rescaled: candidates.neuronFactors)
+      void: candidates.voidNeurons, rescaled: candidates.neuronFactors
+    ).contradicting(candidates.neurons.values)
   }
 }

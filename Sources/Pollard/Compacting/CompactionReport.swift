@@ -20,10 +20,16 @@ public struct CompactionReport: Report {
   public var isCopy: Bool
   /// The class the result is written for, when it is not the original's.
   public var carrier: String?
-  /// The original's layers that were dropped; the others are numbered anew.
-  public var droppedLayers: [Int] = []
+  /// What was left out of the original before units were looked at; the other layers are numbered anew.
+  var removals = LayerRemovals()
   /// What became of the residual channels; nil when nobody asked.
   public var width: WidthPlan?
+  /// What became of the vocabulary, when tokens were removed.
+  public var vocabulary: TrimmedVocabulary?
+  /// The original's layers that were dropped on request.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// The original's layers that were left out because they add nothing.
+  public var deadLayers: [Int] { removals.dead }
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -47,7 +53,7 @@ public struct CompactionReport: Report {
             "padded": .array(dimension.units.padded.map { JSONValue($0) }),
           ]
         }),
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "loaders": .array(
         plan.loaders.map { verdict in
           [
@@ -56,9 +62,12 @@ public struct CompactionReport: Report {
           ]
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
-      "dropped_layers": .array(droppedLayers.map { JSONValue($0) }), "hidden": width?.json ?? .null,
+      "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
+      "dead_layers": .array(deadLayers.map { JSONValue($0) }), "dead_parts": .array(removals.parts.map(\.json)),
+      "hidden": width?.json ?? .null,
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
+    if let vocabulary { object.set("vocabulary", to: vocabulary.json) }
     if let verification { object.set("verification", to: verification.json) }
     return .object(object)
   }
@@ -100,9 +109,10 @@ public struct CompactionReport: Report {
     lines.append(table.text)
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
-    lines += ["", unitLine]
+    lines += ["", unitLine] + [Contradictions(plan).text].compactMap { $0 }
     if let width { lines.append(width.text) }
-    lines += explanations
+    lines += vocabulary?.lines ?? []
+    lines += explanations + layerLines
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
     for file in leftBehind {

@@ -10,11 +10,17 @@ public struct Receipt: Sendable {
   public let layers: [LayerPlan]
   /// The plan for units outside of layers, such as channels of convolutions.
   public let dimensions: [DimensionPlan]
-  /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
-  public let droppedLayers: [Int]
+  /// What was left out of the original before the plan was made; the plan's layers are numbered without it.
+  let removals: LayerRemovals
+  /// The original's layers that were dropped on request.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// The original's layers that were left out because they add nothing.
+  public var deadLayers: [Int] { removals.dead }
 
   /// The residual channels; nil where none were removed.
   public let width: WidthPlan?
+  /// The original's tokens that the model has; nil for all of them.
+  public let vocabulary: TokenRanges?
 
   private static let sizeLimit = 256 << 20
 
@@ -79,12 +85,15 @@ public struct Receipt: Sendable {
     }
     self.dimensions = dimensions
     do throws(FormatError) { width = try value["hidden"].flatMap(Self.width) } catch { throw error.inFile(path) }
-    let dropped = value["dropped_layers"].map { Self.indices($0, below: 1 << 20) } ?? []
-    guard let dropped else {
-      throw FormatError(
-        .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
+    removals = try Self.removals(value, path)
+    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> TokenRanges in
+      guard let tokens = TokenRanges(receipt: value) else {
+        throw FormatError(
+          .receiptMalformed, file: path, subject: .key("vocabulary"), expected: "ascending ranges of ids below before",
+          found: "others")
+      }
+      return tokens
     }
-    droppedLayers = dropped
   }
 
   /// Checks that the counts are those of the model beside it.
@@ -152,7 +161,7 @@ public struct Receipt: Sendable {
     return WidthPlan(units: units, norm: norm, rewrite: rewrite)
   }
 
-  private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
+  static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
     guard let list = value?.arrayValue else { return nil }
     let numbers = list.compactMap(\.intValue)
     guard numbers.count == list.count, zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }),
@@ -163,8 +172,10 @@ public struct Receipt: Sendable {
 
   /// The receipt's text for a plan that is carried out.
   static func text(
-    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = [],
-    width: WidthPlan? = nil
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String,
+    removals: LayerRemovals = LayerRemovals(),
+    width: WidthPlan? = nil,
+    vocabulary: TrimmedVocabulary? = nil
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
       [
@@ -178,16 +189,15 @@ public struct Receipt: Sendable {
     var document: JSONValue = [
       "schema": 1, "tool": JSONValue("pollard \(pollardVersion)"), "model_type": JSONValue(modelType),
       "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "assumption": "activations of the masked model are finite", "layers": .array(layers),
     ]
-    if !droppedLayers.isEmpty {
-      document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
-    }
+    document = removals.noted(in: document)
     if let width {
       document = document.settingKey(
         "hidden", to: width.facts.reduce(units(width.units)) { $0.settingKey($1.key, to: $1.value) })
     }
+    if let vocabulary { document = document.settingKey("vocabulary", to: vocabulary.receipt) }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",

@@ -21,7 +21,7 @@ extension HuggingFaceModel {
     let isCopy = request.cut.map { $0.receipt == nil && request.options.maxShardSize == nil } ?? false
     return try stage(
       request.cut?.reduced ?? converted(to: type), to: request.output, inputs: request.inputs,
-      extraFiles: (request.cut?.receipt).map { [(receiptFileName, $0)] } ?? [], copying: isCopy,
+      extraFiles: rewrittenFiles + ((request.cut?.receipt).map { [(receiptFileName, $0)] } ?? []), copying: isCopy,
       options: request.options, pool: request.pool)
   }
 
@@ -36,7 +36,7 @@ extension HuggingFaceModel {
     let writer = CheckpointWriter(
       source: folder.checkpoint, tensors: reduced.tensors,
       configuration: configurationBytes(reduced.configuration ?? folder.config), extraFiles: extraFiles,
-      options: options)
+      options: options, omittedFiles: omittedFiles)
     let written = copying ? try writer.copyWeights(to: directory) : try writer.write(to: directory, pool: pool)
     return StagedOutput(
       path: directory.temporary, weightBytes: written.weightBytes, leftBehind: written.leftBehind,

@@ -7,6 +7,7 @@ extension MaskTable {
   ///
   ///     {"remove": {"heads": {"0": [1, 3]}, "ffn": {"0": [5]}}}
   ///     {"keep": {"kv_groups": {"2": [0, 1]}}}
+  ///     {"remove": {"layers": [3, 7]}}
   ///     {"pruned_heads": {"0": [1, 3]}}
   ///     {"remove": {"hidden": [3, 17]}, "hidden_norm": "all"}
   ///     {"remove": {"tensors": [{"name": "layer1.conv1.weight", "axis": 0, "indices": [2, 5]}]}}
@@ -38,9 +39,17 @@ extension MaskTable {
   ) throws(CompactionError) {
     if kind == "tensors", removes { return try readTensors(value) }
     if kind == "hidden" { return try readChannels(value, removes: removes) }
+    if kind == "layers" {
+      guard let list = value.arrayValue, list.allSatisfy({ $0.intValue != nil }) else {
+        throw CompactionError(
+          .unknownMask, subject: .key(kind), expected: "a list of layer numbers", found: value.kindDescription)
+      }
+      self.layers = .list(list.compactMap(\.intValue), removes: removes)
+      return
+    }
     guard ["heads", "kv_groups", "ffn"].contains(kind) else {
       throw CompactionError(
-        .unknownMask, subject: .key(kind), expected: "heads, kv_groups, ffn, hidden, or tensors under remove",
+        .unknownMask, subject: .key(kind), expected: "heads, kv_groups, ffn, layers, hidden, or tensors under remove",
         found: kind)
     }
     guard let entries = value.objectValue else {

@@ -1,4 +1,5 @@
 import GraphCompaction
+import ModelArchitectures
 import ModelGraph
 import ModelVerification
 import PollardBase
@@ -24,3 +25,7 @@ public typealias CompactionError = PollardBase.CompactionError
 public typealias VerificationProgress = ModelVerification.VerificationProgress
 /// Over which channels the norms of a model masked by residual channels run.
 public typealias HiddenNorm = GraphCompaction.HiddenNorm
+/// What is said of mask scores that are stored with the weights.
+public typealias ScoreRequest = ModelArchitectures.ScoreRequest
+/// How mask scores become a mask.
+public typealias ScoreRule = ModelArchitectures.ScoreRule

@@ -1,3 +1,4 @@
+import ModelArchitectures
 import ModelVerification
 import PollardBase
 
@@ -9,6 +10,8 @@ public struct Verification: Report {
   public var original: String
   /// The compacted model's path.
   public var compacted: String
+  /// The tokens that the verdict is about, where the compacted model does not have all of them.
+  public var keptTokens: KeptTokens?
 
   /// Whether the two are the same function.
   public var equal: Bool { report.equal }
@@ -22,6 +25,13 @@ public struct Verification: Report {
 
   /// The document that `--json` prints.
   public var json: JSONValue {
+    guard let keptTokens else { return document }
+    return document.settingKey(
+      "vocabulary",
+      to: ["before": JSONValue(keptTokens.before), "kept": JSONValue(keptTokens.count)])
+  }
+
+  private var document: JSONValue {
     [
       "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
       "max_abs": report.run.map { number($0.comparison.maximumAbsolute) } ?? .null,
@@ -38,6 +48,8 @@ public struct Verification: Report {
       "removed_units": JSONValue(proof.removedUnits),
       "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
       "folded": JSONValue(proof.folded), "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven),
+      "dead_layers": .array(proof.deadLayers.map { JSONValue($0) }),
+      "dropped_layers": .array(proof.droppedLayers.map { JSONValue($0) }), "dead_parts": JSONValue(proof.deadParts),
       "problems": strings(proof.problems),
     ]
   }
@@ -107,6 +119,7 @@ public struct Verification: Report {
           + "\(proof.dead) dead, \(proof.declared) declared\(proof.folded > 0 ? ", \(proof.folded) folded" : ""), "
           + "\(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
+      if let line = layerLine(proof) { lines.append("             " + line) }
     } else {
       lines.append("  proof      not applied")
     }
@@ -126,6 +139,11 @@ public struct Verification: Report {
     } else {
       lines.append("  run        not applied")
     }
+    if let keptTokens {
+      lines.append(
+        "  vocabulary \(keptTokens.count) of \(keptTokens.before) tokens: logits of these are compared; the others have none, so what is said may differ"
+      )
+    }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
     if let divergence = report.run?.comparison.divergence {
       lines.append("  \(escapedForTerminal(divergence.description))")
@@ -134,6 +152,16 @@ public struct Verification: Report {
       lines.append("  problem: \(problem)")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private func layerLine(_ proof: VerificationReport.Proof) -> String? {
+    var parts: [String] = []
+    if !proof.deadLayers.isEmpty { parts.append("layers \(humanIndices(proof.deadLayers)) add nothing") }
+    if proof.deadParts > 0, proof.deadLayers.isEmpty {
+      parts.append("\(proof.deadParts) part\(proof.deadParts == 1 ? " of a layer adds" : "s of layers add") nothing")
+    }
+    if !proof.droppedLayers.isEmpty { parts.append("layers \(humanIndices(proof.droppedLayers)) dropped as told") }
+    return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 
   private func verdict(_ ok: Bool) -> String { ok ? "ok  " : "FAIL" }

@@ -18,7 +18,7 @@ extension Verifier {
   ///
   /// Outputs are compared within the tolerance of the narrowest element type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
-    var problems: [String] = []
+    var problems = whole.problems + vocabularyProblems()
     let planned = compacted.receipt.flatMap {
       fits($0) ? withFactors(CompactionPlan(layers: $0.layers, dimensions: $0.dimensions)) : nil
     }
@@ -113,13 +113,15 @@ extension Verifier {
     _ masked: Graph, _ values: [ComparedValue], _ plan: CompactionPlan?, isProved: Bool
   ) throws -> VerificationReport.Run {
     let precision = plan.map(precision) ?? options.precision.computing
-    let given = try options.inputs.map(TensorFile.read)
+    let given = try options.inputs.map { try smallerInputs(TensorFile.read($0)) }
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
+      reference: try whole.maskedGraph() ?? masked, other: compacted.graph, values: whole.renamed(values),
+      inputs: inputs.filter { names.contains($0.key) },
+      otherInputs: inputs.filter { otherNames.contains($0.key) },
+      unmasked: isMasked ? (whole.model ?? original).graph : nil,
       precision: precision, pool: pool, progress: progress)
     let weights = [masked, compacted.graph].flatMap { graph in
       graph.initializers.compactMap { graph[$0].initializer }

@@ -28,20 +28,30 @@ public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
+  var original = try original.masked(by: masks)
   if let width = compacted.receipt?.width, original.narrowing == nil, original.hasChannels(width.units.before) {
     let verifier = WidthVerifier(
       original: original, compacted: compacted, claimed: width, masks: masks, options: options, pool: pool,
       progress: progress)
     return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
   }
-  var verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  if case .file(let path)? = masks, compacted.receipt?.vocabulary != nil {
+    original = try original.dropping(layers: original.layersOff(file: path))
+  }
+  var verifier = try Verifier(
+    original: original.withTokens(of: compacted), compacted: compacted, masks: masks, options: options, pool: pool)
   verifier.progress = progress
-  return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+  return Verification(
+    report: try verifier.report(), original: original.path, compacted: compacted.path,
+    keptTokens: verifier.original.vocabulary?.kept)
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
 struct Verifier {
+  /// The original without the layers that are gone from the compacted model.
   let original: Model
+  /// The original with the layers among them that add nothing, and how its values are called there.
+  let whole: WholeOriginal
   let compacted: Model
   let options: VerificationOptions
   let pool: ThreadPool
@@ -56,18 +66,19 @@ struct Verifier {
   var progress: VerificationProgress.Handler?
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
-    let original = try original.withBiases(of: compacted)
-    self.original = original
+    whole = try WholeOriginal(original, compacted, masks, pool: pool)
+    let rest = try whole.model == nil ? whole.rest.withBiases(of: compacted) : whole.rest
+    self.original = rest
     self.compacted = compacted
     self.options = options
     self.pool = pool
-    map = try original.stored.dimensionMap()
-    guard case .file(let path)? = masks else {
+    map = try rest.stored.dimensionMap()
+    guard case .file(let path)? = masks, let mask = try rest.unitMask(file: path) else {
       wishes = map.layers.map { _ in LayerWish() }
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try original.unitMask(file: path).wishes(for: map)
+    (wishes, otherWishes) = try mask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
@@ -75,11 +86,7 @@ struct Verifier {
     if original.format != compacted.format || isInOtherTypes || options.comparesRounded {
       return try conversionReport()
     }
-    var problems: [String] = []
-    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
-      problems.append(
-        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
-    }
+    var problems = whole.problems + vocabularyProblems()
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
@@ -220,6 +227,7 @@ struct Verifier {
       }
     }
     try proveOthers(plan, &proof)
+    whole.tally(&proof)
     for (verdicts, claimed) in zip(verdicts, constant) {
       proof.constant += claimed.heads.count { verdicts.heads[$0]?.isConstant ?? false }
       proof.constant += claimed.neurons.count { verdicts.neurons[$0]?.isConstant ?? false }
@@ -277,38 +285,21 @@ struct Verifier {
   }
 
   /// The masked original: every declared unit's readers are zero, scaled ones are scaled.
-  func maskedGraph() throws -> Graph {
-    let layers = zip(map.layers, wishes).map { units, wish in
-      LayerPlan(
-        index: units.index,
-        heads: units.heads.map {
-          HeadPlan(
-            units: UnitPlan(
-              before: $0.count, kept: Array(0..<$0.count), padded: wish.heads.sorted(), rescaled: wish.headFactors),
-            groupsBefore: $0.groupCount)
-        },
-        neurons: units.neurons.map {
-          UnitPlan(
-            before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
-        })
-    }
-    let dimensions = zip(map.others, otherWishes).map { other, off in
-      DimensionPlan(
-        name: other.name, kind: other.dimension.kind,
-        units: UnitPlan(before: other.dimension.size, kept: Array(0..<other.dimension.size), padded: off.sorted()))
-    }
-    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map, fill: .readers)
-  }
+  func maskedGraph() throws -> Graph { try map.maskedGraph(wishes, others: otherWishes) }
 
   private func run(_ plan: CompactionPlan, pairs: [ValueID: ValueID]?) throws -> VerificationReport.Run? {
     let masked = try maskedGraph()
-    let values = comparedValues(plan, masked, pairs: pairs)
+    let tokens = try WholeVocabulary(self, masked)
+    let values = whole.renamed(comparedValues(plan, masked, pairs: pairs))
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
-    let otherInputs = try cut(inputs, by: plan)
+    let smaller = try tokens?.smallerInputs(inputs, areGiven: options.inputs != nil) ?? inputs
+    let otherInputs = try cut(smaller, by: plan)
     var comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
-      unmasked: isMasked ? original.graph : nil, precision: precision(of: plan), pool: pool, progress: progress)
+      reference: try tokens?.graph ?? whole.maskedGraph() ?? masked, other: compacted.graph,
+      values: tokens?.values(values) ?? values, inputs: tokens?.inputs(smaller) ?? inputs, otherInputs: otherInputs,
+      unmasked: isMasked ? (original.whole ?? whole.model ?? original).graph : nil, precision: precision(of: plan),
+      pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
     let folding = foldTolerance(plan)
     let tolerance = folding?.share ?? options.tolerance
@@ -320,12 +311,13 @@ struct Verifier {
           positions.cuts(of: value)?.map {
             ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
           }
-        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        }, inputs: smaller, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
         progress: progress)
     }
     return VerificationReport.Run(
       ok: comparison.isWithin(tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? ""),
+      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? "")
+        + (tokens == nil ? "" : " of the tokens that stay"),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 
@@ -344,7 +336,7 @@ struct Verifier {
 
   /// Whether the verifier's masks declare anything off.
   var isMasked: Bool {
-    wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty })
+    whole.isMasked || wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty })
   }
 
   /// Heads, neurons, hidden states and outputs, in the order of the graph.
