@@ -59,7 +59,7 @@ struct DocumentTests {
       keys(value)
         == [
           "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "contradictions", "loaders", "carrier", "copy",
-          "dropped_layers", "hidden", "left_behind", "notes",
+          "dropped_layers", "dead_layers", "dead_parts", "hidden", "left_behind", "notes",
         ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])
