@@ -289,7 +289,7 @@ import Testing
       }
     }
 
-    @Test("GGUF files are narrowed as they are", arguments: ["llama", "qwen3-tied", "gemma2", "t5"])
+    @Test("GGUF files are narrowed as they are", arguments: ["llama", "llama-biases", "qwen3-tied", "gemma"])
     func gguf(_ name: String) throws {
       let width = try WidthCase.named(name)
       let folder = try TemporaryFolder()

@@ -29,7 +29,7 @@ public func verify(
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
   var original = try original.masked(by: masks)
-  if let width = compacted.receipt?.width, original.narrowing == nil {
+  if let width = compacted.receipt?.width, original.narrowing == nil, original.hasChannels(width.units.before) {
     let verifier = WidthVerifier(
       original: original, compacted: compacted, claimed: width, masks: masks, options: options, pool: pool,
       progress: progress)

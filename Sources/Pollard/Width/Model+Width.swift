@@ -90,6 +90,11 @@ extension Model {
       Narrowing(plan: plan, whole: stored, tapFactors: taps, isIdentity: false))
   }
 
+  /// Whether the model has that many residual channels that could go: a receipt of another number speaks of another model.
+  func hasChannels(_ count: Int) -> Bool {
+    stored.rewritable != nil && (try? HiddenWidth(stored.dimensionMap()))?.size == count
+  }
+
   private func rewritable() throws -> ImportedModel {
     guard let imported = stored.rewritable else {
       throw CompactionError(

@@ -54,7 +54,7 @@ struct WidthVerifier {
     }
     report.structure = .init(problems: problems + report.structure.problems)
     try prove(&report.proof, width, declared)
-    guard norm == .all, report.structure.ok else { return report }
+    guard norm == .all, report.structure.ok || report.proof != nil else { return report }
     do {
       report.run = try run(narrow, width, declared)
     } catch let failure as ComparedModelFailure {
