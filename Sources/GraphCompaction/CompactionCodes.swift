@@ -34,4 +34,9 @@ extension DiagnosticCode where Domain == CompactionDomain {
   public static let noMatch = Self("noMatch", "the two models do not match")
   /// The smaller graph is not what was planned; a defect of the program, and nothing is written.
   public static let inconsistent = Self("inconsistent", "the smaller graph is not what was planned")
+  /// A request names a layer that the model does not have, or all of them.
+  public static let noSuchLayer = Self("noSuchLayer", "there is no such layer to remove")
+  /// Names and wiring of a graph do not tell for certain where the stream of hidden states enters and leaves a layer.
+  public static let streamUncertain = Self(
+    "streamUncertain", "it is not certain where hidden states enter and leave the layer")
 }

@@ -2,8 +2,8 @@ import GraphExecution
 import PollardBase
 import TensorKernels
 
-/// Numbers that two runs are compared in: single precision, or double where both have it.
-protocol ComparedElement: BinaryFloatingPoint, Sendable {
+/// Numbers that two runs are compared in: single precision, double where both have it, integers as they are.
+protocol ComparedElement: Comparable, Sendable {
   /// The numbers of a tensor, row-major.
   static func all(of tensor: Tensor) -> [Self]
   /// How two buffers of equal length differ.
@@ -26,4 +26,21 @@ extension Double: ComparedElement {
   static func comparison(
     _ reference: UnsafeBufferPointer<Double>, _ other: UnsafeBufferPointer<Double>, _ pool: ThreadPool
   ) -> BufferComparison { BufferComparison(reference: reference, other: other) }
+}
+
+extension Int64: ComparedElement {
+  /// Strings are equal where their numbers in the table are.
+  static func all(of tensor: Tensor) -> [Int64] { tensor.wholeNumbers() }
+
+  static func comparison(
+    _ reference: UnsafeBufferPointer<Int64>, _ other: UnsafeBufferPointer<Int64>, _ pool: ThreadPool
+  ) -> BufferComparison { BufferComparison(integers: reference, other: other) }
+}
+
+extension UInt64: ComparedElement {
+  static func all(of tensor: Tensor) -> [UInt64] { tensor.wholeNumbers().map { UInt64(bitPattern: $0) } }
+
+  static func comparison(
+    _ reference: UnsafeBufferPointer<UInt64>, _ other: UnsafeBufferPointer<UInt64>, _ pool: ThreadPool
+  ) -> BufferComparison { BufferComparison(integers: reference, other: other) }
 }

@@ -76,14 +76,13 @@ extension Divergence {
     var walk = try SideBySide(
       [(reference, inputs), (other, otherInputs ?? inputs)], precision: precision, pool: pool, observing: { wanted[$0] }
     )
-    let parts = PartSelection(validity: inputs["attention_mask"].map { $0.integers().map { $0 != 0 } })
+    let parts = PartSelection(inputs: inputs, graphs: [reference, other])
     var waiting: [ValueID: (part: ComparedPart, origin: Origin)] = [:]
     var first: (node: Int, divergence: Divergence)?
-    let graphs = [reference, other]
     func observe(_ side: Int, _ id: ValueID, _ tensor: Tensor) {
       guard let value = side == 0 ? id : counterparts[id], let node = producers[value] else { return }
       if let first, first.node <= node { return }
-      let (part, origin) = select(axes(value) ?? [], of: tensor, id, in: graphs[side], parts, side: side)
+      let (part, origin) = select(axes(value) ?? [], of: tensor, id, parts, side: side)
       guard let known = waiting.removeValue(forKey: value) else {
         waiting[value] = (part, origin)
         return
@@ -123,7 +122,7 @@ extension Divergence {
   }
 
   private static func select(
-    _ axes: [ComparedAxis], of tensor: Tensor, _ id: ValueID, in graph: Graph, _ parts: PartSelection, side: Int
+    _ axes: [ComparedAxis], of tensor: Tensor, _ id: ValueID, _ parts: PartSelection, side: Int
   ) -> (ComparedPart, Origin) {
     var chosen = tensor
     var origin = Origin(extents: [])
@@ -137,7 +136,7 @@ extension Divergence {
     origin.extents = chosen.extents
     var part = ComparedPart(side: side)
     part.tensor = chosen
-    parts.chooseRows(of: &part, id, in: graph)
+    parts.chooseRows(of: &part, id)
     return (part, origin)
   }
 

@@ -67,6 +67,42 @@ public enum FormatTolerance {
     type: .f64, share: 1e-6,
     reason: "sums round to 1e-15, but constants of operators written out, as √2 or an epsilon, are single precision")
 
+  /// What stands in for the table where constants are folded into biases and both models compute in double precision: each bias is rounded once
+  /// to the type it is stored in, by half a unit in its last place, and what follows may stretch that. Widest first.
+  public static let folds: [Row] = [
+    Row(type: .f64, share: 1e-12, reason: "biases round to 53 bits; sums of doubles are taken in another order"),
+    Row(
+      type: .f32, share: 1e-6,
+      reason: "a folded bias is rounded once to 24 bits, 6e-8 of it; norms and residuals stretch that"),
+    Row(
+      type: .f16, share: 5e-3,
+      reason: "a folded bias is rounded once to 11 bits, 5e-4 of it; norms and residuals stretch that"),
+    Row(
+      type: .bf16, share: 4e-2,
+      reason: "a folded bias is rounded once to 8 bits, 4e-3 of it; norms and residuals stretch that"),
+  ]
+
+  /// The row for biases that are stored in a type; the loosest for one that has none.
+  public static func folded(_ type: ElementType) -> Row { folds.first { $0.type == type } ?? folds[folds.count - 1] }
+  /// What is allowed between a model and the same without dead residual channels, both computed in double precision. Every multiplied weight is
+  /// proved to be the product rounded once; nothing but that rounding is left to move the outputs.
+  public static let rescaled: [Row] = [
+    Row(
+      type: .f64, share: 1e-5,
+      reason: "graphs hold weights, ε and the numbers that follow from the width in single precision"),
+    Row(
+      type: .f32, share: 1e-5,
+      reason: "each multiplied weight is rounded to 24 bits; models of two layers moved by 1e-6, deep ones multiply it"),
+    Row(type: .f16, share: 5e-3, reason: "each multiplied weight is rounded to 11 bits"),
+    Row(type: .bf16, share: 4e-2, reason: "each multiplied weight is rounded to 8 bits"),
+  ]
+
+  /// The row of `rescaled` for models whose weights have some types; the loosest that applies.
+  public static func rescaledRow(for types: Set<ElementType>) -> Row {
+    let rows = types.compactMap { type in rescaled.first { $0.type == type } }
+    return rows.max { $0.share < $1.share } ?? rescaled[1]
+  }
+
   /// The row for models whose weights have some types; the loosest that applies, nil for types without one.
   ///
   /// - Parameters:

@@ -57,7 +57,7 @@ public struct RunComparison: Sendable {
       precision: precision,
       pool: pool
     ) { side in Set(pairs.flatMap { $0.values(of: side) }) }
-    let parts = PartSelection(validity: inputs["attention_mask"].map { $0.integers().map { $0 != 0 } })
+    let parts = PartSelection(inputs: inputs, graphs: [reference, other] + (unmasked.map { [$0] } ?? []))
     var byValue: [SideValue: [Int]] = [:]
     for (index, pair) in pairs.enumerated() {
       byValue[SideValue(side: pair.reference, value: pair.value.reference), default: []].append(index)
@@ -66,14 +66,12 @@ public struct RunComparison: Sendable {
     var waiting: [Int: ComparedPart] = [:]
     var agreements: [Int: ValueAgreement] = [:]
     var lastLayer: Int?
-    let graphs = [reference, other] + (unmasked.map { [$0] } ?? [])
     var top: Double?
     func observe(_ side: Int, _ id: ValueID, _ tensor: Tensor) {
       for index in byValue[SideValue(side: side, value: id)] ?? [] {
         let pair = pairs[index]
         let isReference = side == pair.reference
-        let part = parts.part(
-          of: tensor.comparable, id, in: graphs[side], pair.value, side: side, isReference: isReference)
+        let part = parts.part(of: tensor.comparable, id, pair.value, side: side, isReference: isReference)
         guard let known = waiting.removeValue(forKey: index) else {
           waiting[index] = part
           continue
@@ -111,6 +109,10 @@ public struct RunComparison: Sendable {
   public var isBitIdentical: Bool { values.allSatisfy { $0.differing == 0 } }
   /// The largest absolute difference of all values.
   public var maximumAbsolute: Double { values.map(\.maximumAbsolute).max() ?? 0 }
+  /// The largest difference of all values, each as a share of the value's largest magnitude.
+  public var maximumShare: Double {
+    values.map { $0.maximumAbsolute == 0 ? 0 : $0.maximumAbsolute / $0.maximumReference }.max() ?? 0
+  }
   /// The largest difference in representable numbers.
   public var maximumULP: UInt64 { values.map(\.maximumULP).max() ?? 0 }
   /// The first difference in the order of the graph, as a phrase.

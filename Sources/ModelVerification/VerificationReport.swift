@@ -26,14 +26,22 @@ public struct VerificationReport: Sendable {
     public var dead: Int
     /// Removed units that the verifier's own masks declare off.
     public var declared: Int
-    /// Kept units that contribute a constant.
+    /// Units that contribute a constant, kept or folded.
     public var constant: Int
+    /// Removed units that contribute a constant, which a recomputed bias holds.
+    public var folded = 0
     /// Units kept as fill with zero weights.
     public var padded: Int
     /// Removed units that are neither dead nor declared.
     public var unproven: Int
     /// What does not hold, in sentences.
     public var problems: [String]
+    /// Layers of the original that are gone and add nothing for any input.
+    public var deadLayers: [Int] = []
+    /// Layers of the original that are gone because the verifier was told so.
+    public var droppedLayers: [Int] = []
+    /// Parts of layers that are gone and add nothing for any input, those of dead layers among them.
+    public var deadParts = 0
 
     /// Creates the leg.
     public init(
@@ -87,9 +95,16 @@ public struct VerificationReport: Sendable {
   public var roundedTensors: Int?
   /// What else there is to know, in sentences.
   public var notes: [String] = []
+  /// The biases that hold what removed units contributed; with any, outputs are equal up to rounding and never claimed to be more.
+  public var foldedBiases: Int
+  /// Whether weights were multiplied to make up for channels that are gone, so that the run is equal up to rounding.
+  public var rescaled = false
 
   /// Creates a report.
-  public init(structure: Structure, proof: Proof?, run: Run?, mapping: String, asksForProof: Bool = true) {
+  public init(
+    structure: Structure, proof: Proof?, run: Run?, mapping: String, asksForProof: Bool = true, foldedBiases: Int = 0
+  ) {
+    self.foldedBiases = foldedBiases
     self.structure = structure
     self.proof = proof
     self.run = run
@@ -99,6 +114,6 @@ public struct VerificationReport: Sendable {
 
   /// Whether the two are the same function: every leg that can be asked for was applied and holds.
   public var equal: Bool { structure.ok && (proof?.ok == true || !asksForProof && proof == nil) && run?.ok == true }
-  /// Whether every compared number is equal bit for bit; nil when nothing ran.
-  public var bitIdentical: Bool? { run?.comparison.isBitIdentical }
+  /// Whether every compared number is equal bit for bit; nil when nothing ran. Never true where biases are folded: those are rounded.
+  public var bitIdentical: Bool? { run.map { $0.comparison.isBitIdentical && foldedBiases == 0 } }
 }

@@ -37,7 +37,17 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Round the numbers of packed tensors anew where a cut goes through their blocks.")
   var requantise = false
 
-  @Flag(name: .long, help: "Fold constant units into the next bias.")
+  @Flag(
+    name: .long,
+    help: "Remove dead hidden channels of RMSNorm models too and compensate the norms: equal up to rounding.")
+  var width = false
+
+  @Option(
+    name: .customLong("hidden-norm"),
+    help: "With --width and a hidden_mask, channels that the masked model's norms run over: all or kept.")
+  var hiddenNorm: String?
+
+  @Flag(name: .long, help: "Remove units that add a constant, and add it to the next bias: equal up to rounding.")
   var fold = false
 
   @Flag(name: .long, help: "Allow the same function under a more permissive model class.")
@@ -45,6 +55,19 @@ struct CompactCommand: ParsableCommand {
 
   @Option(name: .customLong("drop-layers"), help: "Layers to drop, such as 3,7; the others are numbered anew.")
   var dropLayers: String?
+
+  @Flag(name: .customLong("keep-layers"), help: "Keep layers, and parts of layers in ONNX, that add nothing.")
+  var keepLayers = false
+
+  @Option(
+    name: .customLong("keep-tokens"),
+    help: ArgumentHelp("Tokens that stay in the vocabulary: one to a line, ids, or JSON.", valueName: "file"))
+  var keepTokens: String?
+
+  @Option(
+    name: .customLong("drop-unused"),
+    help: ArgumentHelp("Ids of a corpus; tokens that do not occur are removed.", valueName: "corpus-tokens"))
+  var dropUnused: String?
 
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
   var maxShardSize: String?
@@ -58,10 +81,11 @@ struct CompactCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace the output directory if it exists.")
   var force = false
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    if fold { throw UsageError(description: "compact --fold does not work yet; constant units are kept") }
     let dropped = try layerNumbers(dropLayers)
     let format = try OutputFormat.choose(to, output: output, verb: "compact")
     guard let shape = ShapePolicy(rawValue: shape) else {
@@ -77,25 +101,46 @@ struct CompactCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model).dropping(layers: dropped)
+    let norm = try parsedHiddenNorm(hiddenNorm)
+    if norm != nil, !width { throw UsageError(description: "--hidden-norm is a choice of --width") }
+    let source = masks.map(MaskSource.file)
+    let whole = try Model(at: model, scores: scores.request()).masked(by: source).dropping(layers: dropped)
+    let isTrimmed = try keepTokens != nil || dropUnused != nil || masks.map { try whole.hasTokenMask($0) } ?? false
+    if width, isTrimmed {
+      throw UsageError(description: "--width and a smaller vocabulary take one run each: compact the result again")
+    }
+    // Channels and tokens are told from a whole model, so layers that add nothing stay where those go.
+    let masking = source ?? .zeros
+    var model = try selectingTokens(
+      of: whole.withoutIdleLayers(
+        masks: masking, keepsDead: keepLayers || width || isTrimmed, pool: global.pool))
+    if width {
+      model = try model.narrowed(
+        masks: masking,
+        options: WidthOptions(
+          norm: norm, roundTo: roundTo, loader: loader, format: format, allowsPadding: !noPadding),
+        pool: global.pool)
+    }
     if masks != nil, !dryRun { model.prefetch() }
-    let options = PlanOptions(
+    var options = PlanOptions(
       format: format, shape: shape, loader: loader, roundTo: roundTo, allowsPadding: !noPadding,
       allowsRetarget: retarget,
       requantises: requantise)
-    let plan = try model.plan(masks: masks.map(MaskSource.file) ?? .zeros, options: options, pool: global.pool)
+    options.folds = fold
+    let plan: CompactionPlan
+    (model, plan) = try model.planned(
+      masks: masking, options: options, pool: global.pool)
     if plan.layers.contains(where: { ($0.neurons?.after ?? 0) % roundTo != 0 }) {
       Console.talk(
         "--round-to \(roundTo): layers that have fewer neurons, or no such multiple, keep all they have", global)
     }
     if dryRun {
-      global.print(try model.preview(plan))
+      global.print(try model.preview(plan, masks: source))
       return
     }
     let writing = WriteOptions(
       format: format, opset: opset, maxShardSize: shardSize, replacing: force, verifies: verify,
       requantises: requantise)
-    let source = masks.map(MaskSource.file)
     let report = try model.compact(plan, to: output, options: writing, pool: global.pool, masks: source) { line in
       Console.talk(line, global)
     }

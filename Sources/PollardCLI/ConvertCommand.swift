@@ -12,12 +12,15 @@ struct ConvertCommand: ParsableCommand {
   @Argument(help: "The directory, .gguf or .onnx file to write; must not exist unless --force.")
   var output: String
 
-  @Option(name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
+  @Option(
+    name: .long, help: "Output format: safetensors, gguf or onnx (default: by the output's name, else the input's).")
   var to: String?
 
   @Option(
     name: .long,
-    help: "Type of the weights: f32, f16, bf16; for GGUF also q8_0, q4_0, q4_1, q5_0, q5_1, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k (default: as they are).")
+    help:
+      "Type of the weights: f32, f16, bf16; for GGUF also q8_0, q4_0, q4_1, q5_0, q5_1, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k (default: as they are)."
+  )
   var type: String?
 
   @Option(name: .customLong("max-shard-size"), help: "Split weights into shards of at most this size, such as 5GB.")
@@ -28,6 +31,8 @@ struct ConvertCommand: ParsableCommand {
 
   @Flag(name: .long, help: "Replace the output directory if it exists.")
   var force = false
+
+  @OptionGroup var scores: ScoreOptions
 
   @OptionGroup var global: GlobalOptions
 
@@ -46,7 +51,7 @@ struct ConvertCommand: ParsableCommand {
       }
       return size
     }
-    let model = try Model(at: model)
+    let model = try Model(at: model, scores: scores.request())
     let options = WriteOptions(format: format, opset: opset, maxShardSize: shardSize, replacing: force)
     let report = try model.convert(
       to: output, type: weightType, options: options, pool: global.pool)

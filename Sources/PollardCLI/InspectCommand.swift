@@ -21,20 +21,22 @@ struct InspectCommand: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Write an HTML page.", valueName: "file"))
   var html: String?
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
     if html != nil { throw UsageError(description: "inspect --html does not work yet; use --json or the text output") }
     if graph, global.json { throw UsageError(description: "inspect --graph has no JSON form; leave --json out") }
-    let inspection = try inspect(model)
+    let inspection = try inspect(model, scores: scores.request())
     if graph {
-      let model = try Model(at: model)
+      let model = try Model(at: model, scores: scores.request())
       Console.result(model.graph.description)
       return
     }
     var report = inspection
     report.listsTensors = tensors || global.json
-    if sparsity { report.sparsity = try Model(at: model).sparsity(pool: global.pool) }
+    if sparsity { report.sparsity = try Model(at: model, scores: scores.request()).sparsity(pool: global.pool) }
     global.print(report)
   }
 }

@@ -62,6 +62,8 @@ struct MaskCommand: ParsableCommand {
   @Flag(name: .long, help: "Replace the mask file if it exists.")
   var force = false
 
+  @OptionGroup var stored: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -95,7 +97,7 @@ struct MaskCommand: ParsableCommand {
       heads: try heads.map { try amount($0, "--heads") }, feedForward: try ffn.map { try amount($0, "--ffn") },
       metric: metric, slices: slices, norm: norm, scope: scope, seed: seed, neuronGroup: neuronGroup,
       emptiesLayers: wholeLayers, inputs: inputs, batch: batch, length: length)
-    let report = try Model(at: model).makeMask(
+    let report = try Model(at: model, scores: stored.request()).makeMask(
       request, to: output, scores: scores, replacing: force, pool: global.pool,
       progress: { Console.talk($0, global) })
     global.print(report)
@@ -119,7 +121,9 @@ struct MaskCommand: ParsableCommand {
       }
       rule = found
     }
-    global.print(try Model(at: model).makeWeightMask(rule, to: output, replacing: force, pool: global.pool))
+    global.print(
+      try Model(at: model, scores: stored.request()).makeWeightMask(
+        rule, to: output, replacing: force, pool: global.pool))
   }
 
   private func amount(_ text: String, _ option: String) throws -> UnitAmount {

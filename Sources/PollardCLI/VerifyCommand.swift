@@ -18,6 +18,11 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .customLong("drop-layers"), help: "Layers of the original that are meant to be gone, such as 3,7.")
   var dropLayers: String?
 
+  @Option(
+    name: .customLong("hidden-norm"), help: "Channels that the masked model's norms are meant to run over: all or kept."
+  )
+  var hiddenNorm: String?
+
   @Option(name: .long, help: "Inputs to run (safetensors); random tokens otherwise.")
   var inputs: String?
 
@@ -43,6 +48,8 @@ struct VerifyCommand: ParsableCommand {
   @Option(name: .long, help: ArgumentHelp("Write a JUnit report.", valueName: "file"))
   var junit: String?
 
+  @OptionGroup var scores: ScoreOptions
+
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
@@ -57,12 +64,15 @@ struct VerifyCommand: ParsableCommand {
     guard tolerance.map({ $0 >= 0 && $0.isFinite }) ?? true else {
       throw UsageError(description: "--tolerance takes a number of at least 0")
     }
-    let options = VerificationOptions(
+    var options = VerificationOptions(
       inputs: inputs, batch: batch, length: length, seed: seed, tolerance: tolerance, precision: arithmetic)
+    options.hiddenNorm = try parsedHiddenNorm(hiddenNorm)
     let line = ProgressLine(global)
+    let source = masks.map(MaskSource.file)
     let report = try verify(
-      original: Model(at: original).dropping(layers: layerNumbers(dropLayers)),
-      compacted: Model(at: compacted, allowingRagged: true), masks: masks.map(MaskSource.file), options: options,
+      original: Model(at: original, scores: scores.request()).masked(by: source).dropping(
+        layers: layerNumbers(dropLayers)),
+      compacted: Model(at: compacted, allowingRagged: true), masks: source, options: options,
       pool: global.pool, progress: line.show)
     line.clear()
     if let junit { try report.writeJUnit(to: junit) }

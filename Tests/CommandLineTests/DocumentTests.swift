@@ -58,8 +58,9 @@ struct DocumentTests {
     #expect(
       keys(value)
         == [
-          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "loaders", "carrier", "copy",
-          "dropped_layers", "left_behind", "notes",
+          "schema", "output", "parameters", "bytes", "layers", "dimensions", "units", "contradictions", "loaders",
+          "carrier", "copy",
+          "dropped_layers", "dead_layers", "dead_parts", "hidden", "left_behind", "notes",
         ])
     #expect(value["output"] == (option.isEmpty ? "out" : .null))
     #expect(value["parameters"] == ["before": 16695, "after": 12849])
@@ -68,12 +69,14 @@ struct DocumentTests {
       value["units"]
         == [
           "requested": 33, "removed": 33, "dead": 0, "declared": 33, "constant": 0, "rescaled": 0, "padded": 0,
+          "folded": 0,
         ])
     #expect(keys(value["layers"]?[0]) == ["index", "heads", "key_value_heads", "ffn"])
-    #expect(value["layers"]?[2]?["heads"] == ["before": 3, "kept": [1], "padded": [], "constant": []])
+    #expect(value["layers"]?[2]?["heads"] == ["before": 3, "kept": [1], "padded": [], "constant": [], "folded": []])
     #expect(value["layers"]?[2]?["key_value_heads"] == ["before": 3, "kept": [1]])
     #expect(
-      value["layers"]?[2]?["ffn"] == ["before": 37, "kept_count": 16, "padded_count": 0, "constant_count": 0])
+      value["layers"]?[2]?["ffn"]
+        == ["before": 37, "kept_count": 16, "padded_count": 0, "constant_count": 0, "folded_count": 0])
     let loaders = try #require(value["loaders"]?.arrayValue)
     #expect(
       Set(loaders.compactMap { $0["name"]?.stringValue }) == [
@@ -107,7 +110,10 @@ struct DocumentTests {
       #expect(value["structure"] == ["ok": true, "problems": []])
       #expect(
         keys(value["proof"])
-          == ["ok", "kept_tensors", "removed_units", "dead", "declared", "constant", "padded", "unproven", "problems"])
+          == [
+            "ok", "kept_tensors", "removed_units", "dead", "declared", "constant", "folded", "padded", "unproven",
+            "dead_layers", "dropped_layers", "dead_parts", "problems",
+          ])
       #expect(value["proof"]?["declared"] == 33 && value["proof"]?["unproven"] == 0)
       #expect(value["proof"]?["kept_tensors"]?.intValue == 55)
       #expect(
@@ -134,6 +140,7 @@ struct DocumentTests {
       #expect(ok.contains(#"tests="3" failures="0" skipped="0""#))
       #expect(no.contains(#"failures="2""#))
       #expect(no.contains("<failure>"))
+      #expect(!no.contains("\\u{"))
       #expect(no.contains("layer 0, head 1 is gone but neither dead nor declared off"))
     }
   #endif

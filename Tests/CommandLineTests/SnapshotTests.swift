@@ -58,6 +58,16 @@ struct SnapshotTests {
     #endif
   }
 
+  #if !DEBUG
+    @Test("compact --fold --verify")
+    func folded() throws {
+      let place = try Workplace()
+      try place.copy("bert-constant-heads/masked", as: "model")
+      try Snapshot.check(
+        try place.pollard("compact", "model", "out", "--shape", "ragged", "--fold", "--verify").output, "compact-fold")
+    }
+  #endif
+
   @Test("compact from zeros, with units that are constant")
   func constant() throws {
     let place = try Workplace()

@@ -201,6 +201,16 @@ struct AtomicDirectoryTests {
     output.abandon()
     #expect(try folder.names == ["source"])
   }
+
+  @Test("Two links to the folder they lie in end with the same error, at once")
+  func circles() throws {
+    try folder.write("source/inner/a", "A")
+    for name in ["one", "two"] { symlink(".", folder("source/inner/\(name)")) }
+    let output = try AtomicDirectory(path: folder("out"))
+    #expect(codeThrown { try output.copyFolder(folder("source"), as: "copied") } == "cannotOpen")
+    symlink(".", folder("source/itself"))
+    #expect(codeThrown { try output.copyFolder(folder("source/itself"), as: "again") } == "cannotOpen")
+  }
 }
 
 @Suite("A full device gives a clear error and leaves nothing")

@@ -44,9 +44,12 @@ struct LayerDroppingTests {
     #expect(throws: FormatError.self) { try model.dropping(layers: layers) }
   }
 
-  @Test("a graph has no numbered layers to drop")
-  func graph() throws {
-    let model = try Model(at: golden + "/onnx/bert-ts17-eager/dense.onnx")
-    #expect(throws: CompactionError.self) { try model.dropping(layers: [0]) }
+  @Test(
+    "a graph whose stream is not certain is refused with what helps",
+    arguments: ["llama-gqa", "bert-ort-fused-eager", "t5-ts17-eager"])
+  func graph(_ name: String) throws {
+    let model = try Model(at: golden + "/onnx/\(name)/masked.onnx")
+    #expect(codeThrown { _ = try model.dropping(layers: [0]) } == "streamUncertain")
+    #expect(codeThrown { _ = try model.dropping(layers: [99]) } == "noSuchLayer")
   }
 }

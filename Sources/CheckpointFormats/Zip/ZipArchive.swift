@@ -89,18 +89,13 @@ public struct ZipArchive: Sendable {
   /// - Throws: as `bytes(of:limit:)`; `diskFull` or `cannotWrite` when there is no room in the folder for temporary files.
   func unpacked(_ entry: ZipEntry) throws(FormatError) -> FileSource {
     try requirePlausible(entry)
-    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    let path = Paths.join(folder, "pollard-\(getpid())-\(UInt64.random(in: .min ... .max))")
-    let output = try OutputFile(creating: path, shownAs: path, mode: 0o600)
-    defer { _ = unlink(path) }
-    var written = 0
-    try unpack(entry) { (chunk) throws(FormatError) in
-      try output.write(chunk, at: written)
-      written += chunk.count
+    return try FileSource.temporary { output throws(FormatError) in
+      var written = 0
+      try unpack(entry) { (chunk) throws(FormatError) in
+        try output.write(chunk, at: written)
+        written += chunk.count
+      }
     }
-    let result = try FileSource(path: path)
-    output.closeOnce()
-    return result
   }
 
   /// Refuses sizes that deflate cannot reach: 1032 bytes for each byte is the most.

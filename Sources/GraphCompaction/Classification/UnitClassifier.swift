@@ -92,6 +92,7 @@ struct UnitClassifier {
             consumer: letter + "1", producer: letter + "2", constant: letter + "3")
         }
         if evidence.activationPoisoned { result.poisoned.insert(unit) }
+        if evidence.worst == .constant { result.constants[unit] = evidence.constants }
       }
       return result
     }
@@ -117,6 +118,7 @@ struct UnitClassifier {
     var consumerZero = true
     var producerZero = true
     var activationPoisoned = false
+    var constants: [ConstantTerm] = []
 
     func verdict(consumer: String, producer: String, constant: String) -> UnitVerdict {
       switch worst {
@@ -132,7 +134,7 @@ struct UnitClassifier {
     _ set: UnitSet, _ terms: [Int: [ContractionTerms]], _ positions: AxisPositions
   ) -> [Int: Evidence] {
     var result = [Evidence?](repeating: nil, count: set.count)
-    for contraction in set.contractions {
+    for (number, contraction) in set.contractions.enumerated() {
       guard let owners = set.units(along: contraction.axis, positions.table) else {
         return Dictionary(uniqueKeysWithValues: (0..<set.count).map { ($0, Evidence(worst: .unknown)) })
       }
@@ -151,6 +153,10 @@ struct UnitClassifier {
           evidence.consumerZero = evidence.consumerZero && found.consumerZero[place]
           evidence.producerZero = evidence.producerZero && found.producerZero[place]
           evidence.activationPoisoned = evidence.activationPoisoned || found.activationPoisoned[place]
+          if found.terms[place] == .constant, found.constants.count == kept.count {
+            evidence.constants.append(
+              ConstantTerm(contraction: number, position: position, activation: found.constants[place]))
+          }
         } else {
           evidence.worst = max(evidence.worst, .unknown)
         }

@@ -15,6 +15,18 @@ struct SetVerdicts: Sendable {
   var units: [Int: UnitVerdict] = [:]
   /// Units whose own activation may not be finite.
   var poisoned: Set<Int> = []
+  /// What units that contribute a constant add to each sum over them.
+  var constants: [Int: [ConstantTerm]] = [:]
+}
+
+/// A term of a sum over units that is the same for every token and input.
+struct ConstantTerm: Sendable, Hashable {
+  /// The number of the sum among those of the units.
+  var contraction: Int
+  /// The position on the axis that is summed, counted before any cut.
+  var position: Int
+  /// The unit's activation there, which the weights at the position multiply.
+  var activation: Double
 }
 
 /// The verdicts on the units of one layer that were looked at.

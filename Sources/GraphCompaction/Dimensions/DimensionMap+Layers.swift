@@ -15,8 +15,12 @@ extension DimensionMap {
     }
     var stacks = labels.stacks
     if stacks.isEmpty, let last = blocks.keys.map(\.number).max() { stacks = [("", last + 1)] }
+    let present = Set(labels.nodes.compactMap { $0 }).union(blocks.keys)
     for stack in stacks {
-      let list = (0..<stack.count).map { (number: $0, blocks: blocks[LayerLabel(stack: stack.name, number: $0)]) }
+      // A number that no node carries is that of a layer that was taken out of the graph.
+      let list = (0..<stack.count).filter { number in
+        labels.stacks.isEmpty || present.contains(LayerLabel(stack: stack.name, number: number))
+      }.map { (number: $0, blocks: blocks[LayerLabel(stack: stack.name, number: $0)]) }
       let depth = list.map { $0.blocks?.count ?? 0 }.max() ?? 0
       for rank in 0..<max(1, depth) {
         let present = rank == 0 ? list : list.filter { ($0.blocks?.count ?? 0) > rank }

@@ -11,8 +11,10 @@ public struct UnitCounts: Sendable, Hashable {
   public var dead = 0
   /// Those of `removed` that only the mask declares.
   public var declared = 0
-  /// Units that contribute a constant and stay.
+  /// Units that contribute a constant, whether they stay or a bias takes it up.
   public var constant = 0
+  /// Those of `constant` that are removed, because a bias takes up what they contribute.
+  public var folded = 0
   /// Units whose consumer weights are multiplied.
   public var rescaled = 0
   /// Units that asked to go and stay as fill.
@@ -23,8 +25,9 @@ public struct UnitCounts: Sendable, Hashable {
   /// Creates counts.
   public init(
     requested: Int = 0, removed: Int = 0, dead: Int = 0, declared: Int = 0, constant: Int = 0, rescaled: Int = 0,
-    padded: Int = 0, void: Int = 0
+    padded: Int = 0, void: Int = 0, folded: Int = 0
   ) {
+    self.folded = folded
     self.requested = requested
     self.removed = removed
     self.dead = dead
@@ -46,6 +49,10 @@ public struct CompactionPlan: Sendable, Hashable {
   public var target: LoaderRule?
   /// What each described loader makes of the result, in the order of the rules.
   public var loaders: [LoaderVerdict]
+  /// The biases that take up what removed units contribute; empty unless the request folds.
+  public var folds: [BiasFold] = []
+  /// What could not be done as asked, in sentences without a full stop.
+  public var remarks: [String] = []
 
   /// The outcomes, counted.
   public var counts: UnitCounts {
@@ -54,7 +61,8 @@ public struct CompactionPlan: Sendable, Hashable {
       counts.removed += units.removed.count
       counts.dead += units.removed.count { $0.reason == .dead }
       counts.declared += units.removed.count { $0.reason == .declared }
-      counts.constant += units.constant.count
+      counts.folded += units.removed.count { $0.reason == .constant }
+      counts.constant += units.constant.count + units.removed.count { $0.reason == .constant }
       counts.rescaled += units.rescaled.count
       counts.padded += units.padded.count
       counts.void += units.void.count
@@ -102,7 +110,9 @@ public struct CompactionPlan: Sendable, Hashable {
     }
     var map = map
     if !request.writesBlocks { map.forgetBlocks() }
-    let (candidates, others) = try Self.candidates(map, request, pool)
+    let (found, others) = try Self.candidates(map, request, pool)
+    var candidates = found
+    remarks = Self.constantsThatStay(&candidates, map, request)
     let blocks = BlockPolicy(roundTo: request.roundTo, requantizes: request.requantizes, hasMask: request.mask != nil)
     if !request.requantizes, request.writesBlocks { try map.requireFactorsAreStorable(candidates) }
     let selection = try LayerSelection(
@@ -126,6 +136,12 @@ public struct CompactionPlan: Sendable, Hashable {
       target = most
     }
     loaders = rules.verdicts(on: layers, writtenAs: target?.carrier)
+    if let loader = request.loader, let verdict = loaders.first(where: { $0.name == loader }), verdict.loads == false {
+      throw CompactionError(
+        .cannotLoad, subject: .option("--for \(loader)"), expected: "a result that it opens", found: verdict.reason,
+        remedy: request.shape == .ragged ? "--shape auto or uniform" : "name another loader, or leave --for out")
+    }
+    if request.folds { folds = try map.folds(of: self, addsBiases: request.addsBiases, pool: pool) }
   }
 
   /// The row under which least remains; of equals, the first.
@@ -157,7 +173,7 @@ public struct CompactionPlan: Sendable, Hashable {
         for (unit, verdict) in verdicts.heads.units.sorted(by: { $0.key < $1.key }) {
           switch verdict {
           case .dead(let rule): result.heads[unit] = RemovedUnit(index: unit, reason: .dead, rule: rule)
-          case .constant: result.constantHeads.append(unit)
+          case .constant(let rule): result.constantHeads[unit] = rule
           case .void: result.voidHeads.append(unit)
           case .live: break
           }
@@ -165,7 +181,7 @@ public struct CompactionPlan: Sendable, Hashable {
         for (unit, verdict) in verdicts.neurons.units.sorted(by: { $0.key < $1.key }) {
           switch verdict {
           case .dead(let rule): result.neurons[unit] = RemovedUnit(index: unit, reason: .dead, rule: rule)
-          case .constant: result.constantNeurons.append(unit)
+          case .constant(let rule): result.constantNeurons[unit] = rule
           case .void: result.voidNeurons.append(unit)
           case .live: break
           }
@@ -175,12 +191,15 @@ public struct CompactionPlan: Sendable, Hashable {
       return (layers, found.others.map(OtherCandidates.init))
     }
     let wishes = try mask.wishes(for: map)
+    // Constants are looked for everywhere, other verdicts are wanted on what is declared.
     let verdicts = try UnitClassifier(map: map, pool: pool).verdicts(
-      wishes.layers.map { ($0.heads, $0.neurons) }, others: wishes.others)
+      request.folds ? nil : wishes.layers.map { ($0.heads, $0.neurons) }, others: wishes.others)
     var result: [Candidates] = []
     for (layer, (wish, verdicts)) in zip(wishes.layers, verdicts.layers).enumerated() {
-      if let unit = verdicts.heads.poisoned.min() { throw notFinite("head \(unit)", .layer(layer)) }
-      if let unit = verdicts.neurons.poisoned.min() { throw notFinite("neuron \(unit)", .layer(layer)) }
+      let poisoned = verdicts.heads.poisoned.intersection(wish.heads)
+      if let unit = poisoned.min() { throw notFinite("head \(unit)", .layer(layer)) }
+      let poisonedNeurons = verdicts.neurons.poisoned.intersection(wish.neurons)
+      if let unit = poisonedNeurons.min() { throw notFinite("neuron \(unit)", .layer(layer)) }
       var candidates = Candidates()
       for unit in wish.heads { candidates.heads[unit] = removed(unit, verdicts.heads.units[unit], "H5") }
       for unit in wish.neurons { candidates.neurons[unit] = removed(unit, verdicts.neurons.units[unit], "F5") }
@@ -188,6 +207,13 @@ public struct CompactionPlan: Sendable, Hashable {
       candidates.unstableNeurons = wish.neurons.filter { verdicts.neurons.units[$0] == .void }
       candidates.headFactors = wish.headFactors.filter { !wish.heads.contains($0.key) }
       candidates.neuronFactors = wish.neuronFactors.filter { !wish.neurons.contains($0.key) }
+      if request.folds {
+        // What is declared off contributes nothing in the masked model; what is multiplied is no longer what the weights say.
+        candidates.constantHeads = verdicts.heads.constantRules(
+          without: wish.heads.union(wish.headFactors.keys))
+        candidates.constantNeurons = verdicts.neurons.constantRules(
+          without: wish.neurons.union(wish.neuronFactors.keys))
+      }
       result.append(candidates)
     }
     var others: [OtherCandidates] = []

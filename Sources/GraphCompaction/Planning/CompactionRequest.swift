@@ -28,6 +28,10 @@ public struct CompactionRequest: Sendable, Hashable {
   public var allowsPadding: Bool
   /// Whether the result may be written for another, more permissive class that computes the same function.
   public var allowsRetarget: Bool
+  /// Whether units that contribute a constant go, and a bias takes up what they contribute: equal up to rounding.
+  public var folds = false
+  /// Whether a bias may be put where there is none, as in a graph; a checkpoint's class has its places.
+  public var addsBiases = false
   /// Whether a mask that removes nine tenths of all units, none of them zero, is taken at its word.
   public var allowsNearlyEverything: Bool
 

@@ -49,7 +49,7 @@ extension CompactionPlan {
             before: units.dimension.size, kept: (0..<units.dimension.size).filter { removed[$0] == nil },
             padded: padded,
             removed: removed.values.sorted { $0.index < $1.index }, constant: candidates.constant, void: candidates.void
-          )))
+          ).contradicting(candidates.removed.values)))
     }
     return result
   }

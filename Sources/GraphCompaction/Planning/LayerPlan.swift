@@ -4,6 +4,8 @@ public enum RemovalClass: String, Sendable, Hashable, CaseIterable {
   case dead
   /// The mask says so.
   case declared
+  /// It contributes the same for every token, which a bias takes up.
+  case constant
 }
 
 /// A unit that is gone from the smaller model.
@@ -12,7 +14,7 @@ public struct RemovedUnit: Sendable, Hashable {
   public var index: Int
   /// Why it may go.
   public var reason: RemovalClass
-  /// The rule: H1 … H5 for heads, F1, F2, F5 for neurons of plain and G1 … G3 for those of gated feed-forward blocks, C1, C2, C5 for
+  /// The rule: H1 … H5 for heads, F1, F2, F3, F5 for neurons of plain and G1, G2, G3, G6 for those of gated feed-forward blocks, C1, C2, C5 for
   /// channels, V and S for value and score sizes. H5, F5, C5, V5 and S5 are the explicit masks.
   public var rule: String
 
@@ -40,6 +42,8 @@ public struct UnitPlan: Sendable, Hashable {
   public var void: [Int]
   /// Units that stay with the weights that read them multiplied.
   public var rescaled: [Int: Float]
+  /// Units that the mask declares off, gone or kept as fill, although the weights do not prove them dead.
+  public var contradicted: [Int] = []
 
   /// The number of units after.
   public var after: Int { kept.count }
@@ -56,6 +60,15 @@ public struct UnitPlan: Sendable, Hashable {
     self.constant = constant
     self.void = void
     self.rescaled = rescaled
+  }
+}
+
+extension UnitPlan {
+  /// The plan with what the mask says against the weights.
+  func contradicting(_ candidates: some Sequence<RemovedUnit>) -> UnitPlan {
+    var plan = self
+    plan.contradicted = candidates.filter { $0.reason == .declared }.map(\.index).sorted()
+    return plan
   }
 }
 

@@ -5,8 +5,10 @@ import PollardBase
 struct Candidates: Sendable {
   var heads: [Int: RemovedUnit] = [:]
   var neurons: [Int: RemovedUnit] = [:]
-  var constantHeads: [Int] = []
-  var constantNeurons: [Int] = []
+  /// Heads that contribute a constant, with the rule; those that a bias takes up are among `heads` too.
+  var constantHeads: [Int: String] = [:]
+  /// The same of neurons.
+  var constantNeurons: [Int: String] = [:]
   var voidHeads: [Int] = []
   var voidNeurons: [Int] = []
   var headFactors: [Int: Float] = [:]
@@ -193,7 +195,8 @@ struct LayerSelection {
     }
     let order = kept.keys.sorted()
     let flat = order.flatMap { group in (kept[group] ?? []).map { group * ratio + $0 } }
-    let padded = flat.filter { candidates.heads[$0] != nil }
+    let padded = flat.filter { candidates.heads[$0].map { $0.reason != .constant } ?? false }
+    let staying = Set(flat)
     if !allowsPadding, let first = padded.first {
       if choice.groups.count == groups, Set(choice.queries.map(\.count)).count > 1 {
         throw CompactionError(
@@ -207,9 +210,10 @@ struct LayerSelection {
     }
     let units = UnitPlan(
       before: heads.count, kept: flat, padded: padded,
-      removed: candidates.heads.values.filter { !padded.contains($0.index) }.sorted { $0.index < $1.index },
-      constant: candidates.constantHeads, void: candidates.voidHeads,
-      rescaled: candidates.headFactors)
+      removed: candidates.heads.values.filter { !staying.contains($0.index) }.sorted { $0.index < $1.index },
+      constant: candidates.constantHeads.keys.filter(staying.contains).sorted(), void: candidates.voidHeads,
+      rescaled: candidates.headFactors
+    ).contradicting(candidates.heads.values)
     return HeadPlan(units: units, groupsBefore: heads.groupCount)
   }
 
@@ -271,7 +275,8 @@ struct LayerSelection {
     for unit in 0..<size where missing > 0 && candidates.neurons[unit] != nil && fill.insert(unit).inserted {
       missing -= 1
     }
-    let padded = fill.sorted()
+    // A constant unit that stays is what it was: it is no fill.
+    let padded = fill.filter { candidates.neurons[$0]?.reason != .constant }.sorted()
     if !allowsPadding, let first = padded.first {
       throw CompactionError(
         .paddingNeeded, subject: .layer(layer), expected: "\(count) neurons to stay",
@@ -281,6 +286,8 @@ struct LayerSelection {
     return UnitPlan(
       before: size, kept: kept, padded: padded,
       removed: candidates.neurons.values.filter { !fill.contains($0.index) }.sorted { $0.index < $1.index },
-      constant: candidates.constantNeurons, void: candidates.voidNeurons, rescaled: candidates.neuronFactors)
+      constant: candidates.constantNeurons.keys.filter { candidates.neurons[$0] == nil || fill.contains($0) }.sorted(),
+      void: candidates.voidNeurons, rescaled: candidates.neuronFactors
+    ).contradicting(candidates.neurons.values)
   }
 }

@@ -1,5 +1,6 @@
 import ModelGraph
 import PollardBase
+import TensorStorage
 
 extension CompactionPlan {
   /// The smaller graph. Values keep their numbers and names; no weight is read.
@@ -15,7 +16,33 @@ extension CompactionPlan {
     let (keep, changes) = try cuts(in: map, fill)
     try map.requireSilent(fill == .storable ? silencedByMakers(in: map) : [])
     var rewriter = GraphRewriter(map, keep: keep, changes: changes)
-    return try rewriter.rewritten()
+    let additions = try place(folds, in: &rewriter)
+    var graph = try rewriter.rewritten()
+    for (value, bias) in additions { graph.addBias(bias, to: value) }
+    return graph
+  }
+
+  /// Puts biases in the place of those that are there; the others are given back, with the values that they are added to.
+  private func place(
+    _ folds: [BiasFold], in rewriter: inout GraphRewriter
+  ) throws(CompactionError) -> [(ValueID, Weight)] {
+    let graph = rewriter.map.graph
+    var additions: [(ValueID, Weight)] = []
+    for fold in folds {
+      guard graph.nodes.indices.contains(fold.node), let output = graph.nodes[fold.node].outputs.first ?? nil else {
+        throw CompactionError(.inconsistent, expected: "a product to add a bias to", found: "none")
+      }
+      switch fold.place {
+      case .addition: additions.append((output, fold.bias))
+      case .operand(let slot):
+        guard graph.nodes.indices.contains(slot.node),
+          let bias = graph.nodes[slot.node].input(slot.slot).flatMap({ graph[$0].initializer }),
+          bias.type == fold.bias.type, bias.shape == fold.bias.shape
+        else { throw CompactionError(.inconsistent, expected: "a bias like the folded one", found: "another") }
+        rewriter.replacements[slot] = fold.bias
+      }
+    }
+    return additions
   }
 
   /// The axes of graph inputs and outputs that lose positions, with the positions that stay.

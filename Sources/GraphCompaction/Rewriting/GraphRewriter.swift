@@ -21,6 +21,8 @@ struct GraphRewriter {
   let map: DimensionMap
   let positions: AxisPositions
   let changes: [NodeSlot: [WeightChange]]
+  /// Constants that take the place of operands, of the same type and shape.
+  var replacements: [NodeSlot: Weight] = [:]
   /// Whether nodes that nothing needs any more stay, so that the nodes of both graphs have the same numbers.
   var keepsEveryNode = false
   var graph: Graph
@@ -80,8 +82,9 @@ struct GraphRewriter {
   private struct Cut: Hashable {
     var kept: [[Int]?]
     var changes: [WeightChange]
+    var replacement: Weight?
 
-    var isNothing: Bool { kept.allSatisfy { $0 == nil } && changes.isEmpty }
+    var isNothing: Bool { kept.allSatisfy { $0 == nil } && changes.isEmpty && replacement == nil }
   }
 
   private mutating func cutWeights() throws(CompactionError) {
@@ -91,7 +94,8 @@ struct GraphRewriter {
       for (slot, input) in node.inputs.enumerated() {
         let place = NodeSlot(node: index, slot: slot)
         guard let input, let axes = map.relations.operandAxes[place] else { continue }
-        let cut = Cut(kept: axes.map(positions.positions), changes: changes[place] ?? [])
+        let cut = Cut(
+          kept: axes.map(positions.positions), changes: changes[place] ?? [], replacement: replacements[place])
         if cuts[input] == nil { order.append(input) }
         if let known = cuts[input]?.firstIndex(where: { $0.cut == cut }) {
           cuts[input]?[known].slots.append(place)
@@ -105,7 +109,7 @@ struct GraphRewriter {
       // The name stays with the uncut tensor where some use needs it, else with the first use.
       let named = groups.firstIndex { $0.cut.isNothing } ?? 0
       for (index, group) in groups.enumerated() where !group.cut.isNothing {
-        let result = try apply(group.cut, to: weight, name: map.graph[id].name)
+        let result = try apply(group.cut, to: group.cut.replacement ?? weight, name: map.graph[id].name)
         let type = ValueType(map.graph[id].type?.element ?? result.type, result.shape.extents.map { Size($0) })
         if index == named {
           graph[id].initializer = result

@@ -132,12 +132,10 @@ private func castText(
   if x.type == .string, target == .string { return x }
   if x.type == .string {
     let texts = x.strings().map { String(decoding: $0, as: UTF8.self) }
-    let numbers = try texts.map { text in
-      guard let number = Double(text) else {
-        throw context.failure(.typeMismatch, expected: "the text of a number", found: "\"\(text)\"")
-      }
-      return number
+    if !target.isFloatingPoint, target != .bool {
+      return try cast(wholeNumbers(of: texts, for: target, x.extents, context), to: target, context)
     }
+    let numbers = try texts.map { try context.number($0) }
     return try cast(Tensor(doubles: numbers, extents: x.extents), to: target, context)
   }
   let texts: [String] =
@@ -145,4 +143,30 @@ private func castText(
     ? x.floats().map { "\($0)" }
     : x.type == .f64 ? x.doubles().map { "\($0)" } : x.integers().map { "\($0)" }
   return Tensor(strings: texts.map { Array($0.utf8) }, extents: x.extents)
+}
+
+/// The integers that texts stand for, held in the range of a type. Those of 64 bits are read as such, since doubles do not hold all of them.
+private func wholeNumbers(
+  of texts: [String], for target: ElementType, _ extents: [Int], _ context: EvaluationContext
+) throws -> Tensor {
+  if target == .u64 {
+    return Tensor(
+      elements: try texts.map { try UInt64($0) ?? held(context.number($0), UInt64.self) }, extents: extents)
+  }
+  let numbers = try texts.map { try Int64($0) ?? held(context.number($0), Int64.self) }
+  guard target.bitCount >= 8, let range = target.integerRange else {
+    return Tensor(integers: numbers, extents: extents)
+  }
+  let (least, largest) = (Int64(range.lowerBound), Int64(range.upperBound))
+  return Tensor(integers: numbers.map { min(max($0, least), largest) }, extents: extents)
+}
+
+extension EvaluationContext {
+  /// The number that a text stands for.
+  fileprivate func number(_ text: String) throws(GraphError) -> Double {
+    guard let number = Double(text) else {
+      throw failure(.typeMismatch, expected: "the text of a number", found: "\"\(text)\"")
+    }
+    return number
+  }
 }

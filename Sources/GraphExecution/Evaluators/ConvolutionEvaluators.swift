@@ -128,7 +128,6 @@ func convolved(_ x: Tensor, by weights: Tensor, _ context: EvaluationContext) th
   }
   let shape = try ConvolutionShape(x, weights: weights.extents, context)
   let (groups, depth, filters, window) = (shape.groups, shape.channels, shape.filters, shape.window)
-  let kernel = window.kernel
   let batch = x.extents[0]
   let count = try context.elementCount(window.output)
   let result = try context.memory.tensor(x.type, [batch, weights.extents[0]] + window.output)
@@ -136,7 +135,7 @@ func convolved(_ x: Tensor, by weights: Tensor, _ context: EvaluationContext) th
   let matrix = weights.reshaped([groups, filters, depth * window.size], context.memory)
   let dense = result.view([batch, groups, filters, count], strides: rowMajorStrides([batch, groups, filters, count]))
   let source = x.contiguous(context.memory)
-  let tables = kernel.indices.map(window.sources)
+  let tables = try window.tables(context)
   for image in 0..<batch {
     for group in 0..<groups {
       let plane = source.sliced(axis: 0, start: image, count: 1).sliced(axis: 1, start: group * depth, count: depth)
@@ -170,9 +169,7 @@ func evaluateQuantizedConvolution(_ context: EvaluationContext) throws -> Tensor
   sums = try combine(sums, channels(context.tensor(1)), "Mul", context)
   sums = try combine(sums, channels(context.tensor(4)), "Mul", context)
   let zero = try context.tensor(7)
-  return try quantized(
-    converted(sums, to: .f32, context), scale: converted(context.tensor(6), to: .f32, context), zero: zero,
-    to: zero.declaredType, context)
+  return try quantized(sums, scale: context.tensor(6), zero: zero, to: zero.declaredType, context)
 }
 
 /// An operand minus its zero point, exactly; a vector of zero points is one for each filter.
@@ -255,10 +252,11 @@ func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tenso
   let node = context.node
   let groups = node.integer("group", default: 1)
   guard x.rank >= 3, weights.rank == x.rank, groups > 0, weights.extents[0] == x.extents[1],
-    x.extents[1] % groups == 0, x.type == weights.type
+    x.extents[1] % groups == 0, x.type == weights.type, x.type == .f32 || x.type == .f64
   else {
     throw context.failure(
-      expected: "[N, C, …] and filters [C, M / \(groups), …] of one type", found: "\(x.extents) and \(weights.extents)")
+      expected: "[N, C, …] and filters [C, M / \(groups), …] of F32 or F64",
+      found: "\(x.type)\(x.extents) and \(weights.type)\(weights.extents)")
   }
   let rank = x.rank - 2
   let kernel = Array(weights.extents.dropFirst(2))
@@ -269,7 +267,7 @@ func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tenso
   let limit = 1 << 31
   guard strides.count == rank, dilations.count == rank, extra.count == rank, pads.count == 2 * rank,
     (strides + dilations).allSatisfy({ $0 > 0 && $0 < limit }),
-    (kernel + x.extents).allSatisfy({ $0 < limit / 2 }), (extra + pads).allSatisfy({ abs($0 / 2) < limit })
+    (kernel + x.extents).allSatisfy({ $0 < limit / 2 }), (extra + pads).allSatisfy({ $0 > -limit && $0 < limit })
   else {
     throw context.failure(
       expected: "\(rank) strides, dilations and output paddings", found: "\(strides), \(dilations), \(extra)")
@@ -301,9 +299,23 @@ func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tenso
   let depth = x.extents[1] / groups
   let places = x.extents.dropFirst(2).reduce(1, *)
   let size = kernel.reduce(1, *)
-  let result = try converted(Tensor(floats: [0], extents: []), to: x.type, context)
-    .broadcast(to: [x.extents[0], filters * groups] + output).copied(context.memory)
-  for image in 0..<x.extents[0] {
+  let channels = try context.elementCount([filters, groups])
+  let result = try context.memory.tensor(x.type, [x.extents[0], channels] + output)
+  result.fillWithZeros()
+  // A sum over nothing is zero, for however many groups.
+  let isEmpty = result.elementCount == 0 || depth == 0 || places == 0 || size == 0
+  var tables: [[[Int]]] = []
+  for axis in 0..<rank where !isEmpty {
+    try context.checkSize([wide, kernel[axis], x.extents[axis + 2] + 4])
+    tables.append(
+      (0..<kernel[axis]).map { step in
+        (0..<x.extents[axis + 2]).map { place in
+          let found = place * strides[axis] - pads[axis] + step * dilations[axis]
+          return (0..<output[axis]).contains(found) ? found * result.strides[axis + 2] : -1
+        }
+      })
+  }
+  for image in 0..<(isEmpty ? 0 : x.extents[0]) {
     for group in 0..<groups {
       // [window position · M, C] times [C, places].
       let part = weights.sliced(axis: 0, start: group * depth, count: depth).reshaped(
@@ -313,28 +325,17 @@ func evaluateTransposedConvolution(_ context: EvaluationContext) throws -> Tenso
       let product = try tensorProduct(part.transposed([1, 0]), plane, context)
       let target = result.sliced(axis: 0, start: image, count: 1)
         .sliced(axis: 1, start: group * filters, count: filters)
-      var tables: [[[Int]]] = []
-      for axis in 0..<rank {
-        tables.append(
-          (0..<kernel[axis]).map { step in
-            (0..<x.extents[axis + 2]).map { place in
-              let found = place * strides[axis] - pads[axis] + step * dilations[axis]
-              return (0..<output[axis]).contains(found) ? found * target.strides[axis + 2] : -1
-            }
-          })
-      }
       if x.type == .f64 {
         spread(product, into: target, Double.self, kernel, Array(x.extents.dropFirst(2)), tables)
       } else {
-        guard x.type == .f32 else { throw context.failure(.typeMismatch, expected: "F32 or F64", found: "\(x.type)") }
         spread(product, into: target, Float.self, kernel, Array(x.extents.dropFirst(2)), tables)
       }
     }
   }
   guard let bias = try context.optionalTensor(2) else { return result }
-  let column = [filters * groups] + Array(repeating: 1, count: rank)
-  guard bias.extents == [filters * groups] else {
-    throw context.failure(expected: "a bias [\(filters * groups)]", found: "\(bias.extents)")
+  let column = [channels] + Array(repeating: 1, count: rank)
+  guard bias.extents == [channels] else {
+    throw context.failure(expected: "a bias [\(channels)]", found: "\(bias.extents)")
   }
   return try combine(result, bias.reshaped(column, context.memory), "Add", context)
 }

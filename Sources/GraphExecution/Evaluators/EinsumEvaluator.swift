@@ -73,6 +73,8 @@ private struct LabelledTensor {
     let order = groups.joined().compactMap { labels.firstIndex(of: $0) }
     var joined: [Int] = []
     for group in groups { joined.append(try context.elementCount(group.map(extent))) }
+    // Repeated axes may have to be written out.
+    try context.checkView(tensor.type, joined)
     return tensor.transposed(order).reshaped(joined, context.memory)
   }
 
@@ -105,6 +107,7 @@ private struct LabelledTensor {
 extension EvaluationContext {
   /// The number of elements of some extents.
   func elementCount(_ extents: [Int]) throws(GraphError) -> Int {
+    if extents.contains(0) { return 0 }
     var count = 1
     for extent in extents {
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)

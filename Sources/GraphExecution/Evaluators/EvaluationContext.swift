@@ -61,10 +61,22 @@ struct EvaluationContext: Sendable {
   /// The elements of an operand of integers.
   func integers(_ slot: Int) throws -> [Int] {
     let tensor = try tensor(slot)
-    guard !tensor.type.isFloatingPoint else {
-      throw failure(.typeMismatch, expected: "integers in operand \(slot)", found: "\(tensor.type)")
+    return try integers(tensor, "operand \(slot)").map { Int($0) }
+  }
+
+  /// The elements of a tensor of integers or truth values; the name tells whose they are.
+  func integers(_ tensor: Tensor, _ name: String) throws(GraphError) -> [Int64] {
+    guard !tensor.type.isFloatingPoint, tensor.type != .string else {
+      throw failure(.typeMismatch, expected: "integers in \(name)", found: "\(tensor.type)")
     }
-    return tensor.integers().map { Int($0) }
+    return tensor.integers()
+  }
+
+  /// Refuses extents that a view is to have when it could not be made dense.
+  func checkView(_ type: ElementType, _ extents: [Int]) throws(GraphError) {
+    guard extents.allSatisfy({ $0 >= 0 }), (try? memory.byteCount(type, extents)) != nil else {
+      throw failure(.tooLarge, expected: "at most \(Memory.limit) bytes for one tensor", found: "\(type)\(extents)")
+    }
   }
 
   /// A list of integers that is an operand in newer versions of the operator and an attribute in older ones, or nil when it is neither.

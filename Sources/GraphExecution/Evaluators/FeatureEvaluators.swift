@@ -40,7 +40,7 @@ func evaluateLabelEncoder(_ context: EvaluationContext) throws -> Tensor {
   guard let keys = try context.labels("keys"), let values = try context.labels("values"),
     keys.elementCount == values.elementCount
   else { throw context.failure(.illFormed, expected: "as many keys as values", found: "others") }
-  guard (x.type == .string) == (keys.type == .string) else {
+  guard x.type == keys.type || x.type.isFloatingPoint && keys.type.isFloatingPoint else {
     throw context.failure(.typeMismatch, expected: "\(keys.type)", found: "\(x.type)")
   }
   // Numbers are told apart by their value, NaN being one of them; strings by their number.

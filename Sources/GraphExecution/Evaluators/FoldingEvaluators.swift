@@ -28,6 +28,7 @@ func evaluateUnpooling(_ context: EvaluationContext) throws -> Tensor {
   guard extents.allSatisfy({ $0 >= 0 }) else {
     throw context.failure(expected: "pads within the result", found: "\(pads)")
   }
+  try context.checkView(x.type, extents)
   try context.checkSize([wide] + extents)
   let count = try context.elementCount(extents)
   guard places.allSatisfy({ (0..<count).contains($0) }) else {
@@ -44,6 +45,7 @@ func evaluateUnpooling(_ context: EvaluationContext) throws -> Tensor {
     throw context.failure(expected: "an output shape of at least \(extents)", found: "\(wanted)")
   }
   try context.checkSize([wide] + wanted)
+  try context.checkView(x.type, wanted)
   let positions = zip(wanted, extents).map { total, extent in (0..<total).map { $0 < extent ? $0 : -1 } }
   return try result.picking(positions, fill: zero, context.memory)
 }

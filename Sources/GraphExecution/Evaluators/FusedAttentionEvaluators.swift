@@ -19,11 +19,11 @@ func evaluateFusedAttention(_ context: EvaluationContext) throws -> [Tensor] {
 /// The same with a quantised input and matrix.
 func evaluateQuantizedAttention(_ context: EvaluationContext) throws -> [Tensor] {
   let sums = try quantizedProduct(0, 1, firstZero: 6, secondZero: 7, context)
+  let real = context.memory.floatType
   let factors = try combine(
-    converted(context.tensor(3), to: .f32, context), converted(context.tensor(4), to: .f32, context), "Mul", context)
+    converted(context.tensor(3), to: real, context), converted(context.tensor(4), to: real, context), "Mul", context)
   var projected = try combine(sums, factors, "Mul", context)
-  projected = try combine(projected, converted(context.tensor(2), to: .f32, context), "Add", context)
-  projected = try converted(projected, to: context.memory.floatType, context)
+  projected = try combine(projected, converted(context.tensor(2), to: real, context), "Add", context)
   return try attentionOfProjections(
     projected, mask: 5, past: 8, bias: nil, hasPresent: context.node.outputs.count > 1, context)
 }
@@ -116,7 +116,7 @@ extension HeadAttention {
       throw context.failure(
         .unsupported, expected: "a mask for \(batch) sequences of \(keys) keys", found: "\(mask.extents)")
     }
-    try context.checkSize(extents)
+    try context.checkSize([wide] + extents)
     var values: [Double] = []
     for sequence in 0..<batch {
       for query in 0..<extents[2] {

@@ -116,7 +116,8 @@ func evaluateRelativePositionBias(_ context: EvaluationContext) throws -> Tensor
   guard table.rank == 2, queries >= 0, keys >= 0, table.extents[0] >= (isBidirectional ? 4 : 2), reach > 0 else {
     throw context.failure(expected: "a table [buckets, heads] and two lengths", found: "\(table.extents)")
   }
-  try context.checkSize([table.extents[1], queries, keys])
+  try context.checkView(table.type, [table.extents[1], queries, keys])
+  try context.checkSize([wide, queries, keys])
   let count = isBidirectional ? table.extents[0] / 2 : table.extents[0]
   let exact = count / 2
   func bucket(_ query: Int, _ key: Int) -> Int {

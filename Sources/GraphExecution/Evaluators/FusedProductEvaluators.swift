@@ -124,7 +124,7 @@ private func blockZeros(
     }
     return zeros.doubles()
   }
-  let bytes = zeros.integers().map { Int($0) }
+  let bytes = try context.integers(zeros, "operand \(slot)").map { Int($0) }
   let width = (blocks * bits + 7) / 8
   guard bytes.count == rows * width else {
     throw context.failure(expected: "\(rows * width) bytes of zero points", found: "\(zeros.extents)")
@@ -149,7 +149,7 @@ func evaluateBlockQuantizedGather(_ context: EvaluationContext) throws -> Tensor
   }
   func unpacked(_ x: Tensor) throws -> Tensor {
     guard isPacked else { return try converted(x, to: .f64, context) }
-    let values = x.integers().flatMap { [Double($0 & 15), Double($0 >> 4 & 15)] }
+    let values = try context.integers(x, "the operands of codes").flatMap { [Double($0 & 15), Double($0 >> 4 & 15)] }
     return Tensor(doubles: values, extents: x.extents.dropLast() + [2 * x.extents[x.rank - 1]])
   }
   var codes = try unpacked(data)
@@ -186,7 +186,7 @@ func evaluateBlockQuantizedGather(_ context: EvaluationContext) throws -> Tensor
     Array(values.extents[..<gathered]) + shape + Array(values.extents[(gathered + 1)...]), context.memory)
 }
 
-/// Sums of products of two quantised operands minus their zero points, exact, as F32.
+/// Sums of products of two quantised operands minus their zero points, exact, then rounded to the type of the graph's numbers.
 func quantizedProduct(
   _ first: Int, _ second: Int, firstZero: Int, secondZero: Int, _ context: EvaluationContext
 ) throws -> Tensor {
@@ -196,7 +196,8 @@ func quantizedProduct(
     return try combine(x, converted(zeros, to: .f64, context), "Sub", context)
   }
   return try converted(
-    tensorProduct(centred(first, firstZero), centred(second, secondZero), context), to: .f32, context)
+    tensorProduct(centred(first, firstZero), centred(second, secondZero), context), to: context.memory.floatType,
+    context)
 }
 
 /// A product of quantised operands times both scales, and a bias.
@@ -220,11 +221,12 @@ func evaluateDynamicallyQuantizedProduct(_ context: EvaluationContext) throws ->
 private func rescaled(
   _ sums: Tensor, _ first: Tensor, _ second: Tensor, bias: Int, _ context: EvaluationContext
 ) throws -> Tensor {
+  let real = context.memory.floatType
   let factors = try combine(
-    converted(first, to: .f32, context), converted(second, to: .f32, context), "Mul", context)
+    converted(first, to: real, context), converted(second, to: real, context), "Mul", context)
   var result = try combine(sums, factors, "Mul", context)
   if let bias = try context.optionalTensor(bias) {
-    result = try combine(result, converted(bias, to: .f32, context), "Add", context)
+    result = try combine(result, converted(bias, to: real, context), "Add", context)
   }
-  return try converted(result, to: context.memory.floatType, context)
+  return result
 }

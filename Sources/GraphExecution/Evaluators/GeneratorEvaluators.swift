@@ -46,9 +46,6 @@ func evaluateRange(_ context: EvaluationContext) throws -> Tensor {
 /// Elements of one value; F32 zeros unless the node says otherwise.
 func evaluateConstantOfShape(_ context: EvaluationContext) throws -> Tensor {
   let extents = try context.integers(0)
-  guard extents.allSatisfy({ $0 >= 0 }), Shape(checking: extents, of: .f64) != nil else {
-    throw context.failure(.tooLarge, expected: "extents of a countable tensor", found: "\(extents)")
-  }
   let value: Tensor
   if case .tensor(let weight)? = context.node.attributes["value"] {
     value = try Tensor(reading: weight, memory: context.memory)
@@ -58,6 +55,7 @@ func evaluateConstantOfShape(_ context: EvaluationContext) throws -> Tensor {
   guard value.elementCount == 1 else {
     throw context.failure(expected: "a value of one element", found: "\(value.extents)")
   }
+  try context.checkView(value.type, extents)
   return value.reshaped([]).broadcast(to: extents)
 }
 

@@ -123,7 +123,9 @@ struct HeadAttention {
     var rows = mask
     if rows.rank == 0 { rows = rows.view([1], strides: [0]) }
     if rows.extents[rows.rank - 1] != shape[3] || rows.strides[rows.rank - 1] != 1 {
-      rows = rows.broadcast(to: rows.extents.dropLast() + [shape[3]]).contiguous(context.memory)
+      let extents = Array(rows.extents.dropLast()) + [shape[3]]
+      try context.checkView(rows.type, extents)
+      rows = rows.broadcast(to: extents).contiguous(context.memory)
     }
     return rows.broadcast(to: shape)
   }
@@ -238,7 +240,9 @@ extension Tensor {
       throw context.failure(
         expected: "[batch, positions, width] with a width for \(heads) heads in operand \(slot)", found: "\(extents)")
     }
-    return reshaped([extents[0], extents[1], heads, extents[2] / heads], context.memory).transposed([0, 2, 1, 3])
+    let split = [extents[0], extents[1], heads, extents[2] / heads]
+    try context.checkView(type, split)
+    return reshaped(split, context.memory).transposed([0, 2, 1, 3])
   }
 
   /// `[batch, heads, positions, size]` as `[batch, positions, heads · size]`.

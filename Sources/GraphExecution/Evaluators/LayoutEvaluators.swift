@@ -49,6 +49,7 @@ func evaluateReshape(_ context: EvaluationContext) throws -> Tensor {
     product = total
   }
   guard product == total else { throw context.failure(expected: "\(total) elements", found: "\(wanted)") }
+  try context.checkView(x.type, target)
   return x.reshaped(target, context.memory)
 }
 
@@ -99,9 +100,7 @@ func evaluateExpand(_ context: EvaluationContext) throws -> Tensor {
     throw context.failure(expected: "extents of 0 or more", found: "\(target)")
   }
   let extents = try context.broadcast([x.extents, target])
-  guard Shape(checking: extents, of: x.type) != nil else {
-    throw context.failure(.tooLarge, expected: "a countable number of elements", found: "\(extents)")
-  }
+  try context.checkView(x.type, extents)
   return x.broadcast(to: extents)
 }
 

@@ -103,9 +103,10 @@ private struct LinearAttentionForm {
 
   /// The result and the last state.
   func evaluate() throws -> (Tensor, Tensor) {
-    let result = try context.memory.tensor(.f64, [batch, length, heads * depth])
+    let result = try context.memory.tensor(.f64, [batch, length, try context.elementCount([heads, depth])])
     let state = try context.memory.tensor(.f64, [batch, groups, width, depth])
     if let past { copyElements(of: past, to: state, context.pool) } else { state.fillWithZeros() }
+    if depth == 0 || batch == 0 { return (result, state) }
     nonisolated(unsafe) let states = state.written(Double.self)
     nonisolated(unsafe) let results = result.written(Double.self)
     forEachStep(batch * groups, size: length * width * depth, context.pool) { place in

@@ -17,7 +17,9 @@ func multiply(_ context: EvaluationContext, bias: Tensor?, activation: UnaryOper
     let result = try product(a, weight, bias, activation, context)
     return operand.rank == 1 ? result.reshaped([weight.shape[1]]) : result
   }
-  precondition(bias == nil && activation == .copy, "only products with a constant matrix are joined")
+  guard bias == nil, activation == .copy else {
+    throw context.failure(.typeMismatch, expected: "operands of one element type", found: "\(a.type) and F32")
+  }
   return try tensorProduct(operand, try context.tensor(1), context)
 }
 

@@ -11,10 +11,15 @@ func evaluatePad(_ context: EvaluationContext) throws -> Tensor {
   guard pads.count == 2 * axes.count else {
     throw context.failure(expected: "\(2 * axes.count) numbers of positions", found: "\(pads)")
   }
-  var positions = x.extents.map { Array(0..<$0) }
+  guard ["constant", "reflect", "edge", "wrap"].contains(mode) else {
+    throw context.failure(.unsupported, expected: "constant, reflect, edge or wrap", found: "\"\(mode)\"")
+  }
+  var added = x.extents.map { _ in (before: 0, after: 0) }
+  var extents = x.extents
   for (index, wanted) in axes.enumerated() {
     let axis = try context.axis(wanted, rank: x.rank)
-    positions[axis] = try padded(x.extents[axis], pads[index], pads[axes.count + index], mode, context)
+    added[axis] = (pads[index], pads[axes.count + index])
+    extents[axis] = try padded(x.extents[axis], added[axis].before, added[axis].after, mode, context)
   }
   var fill: Tensor?
   if let value = try context.optionalTensor(2), value.elementCount == 1 {
@@ -25,49 +30,50 @@ func evaluatePad(_ context: EvaluationContext) throws -> Tensor {
   guard fill.map({ $0.type == x.type }) ?? true else {
     throw context.failure(.typeMismatch, expected: "a value of \(x.type)", found: "\(fill?.type ?? x.type)")
   }
+  try context.checkView(x.type, extents)
+  if extents.contains(0) { return try context.memory.tensor(x.type, extents, as: x.declaredType) }
+  for extent in extents { try context.checkSize([wide, extent]) }
+  let positions = extents.indices.map { sources(x.extents[$0], extents[$0], added[$0], mode) }
   return try x.picking(positions, fill: fill, context.memory)
 }
 
-/// The position to take for each position of a padded axis; -1 for the constant.
+/// The extent of a padded axis.
 private func padded(
   _ extent: Int, _ before: Int, _ after: Int, _ mode: String, _ context: EvaluationContext
-) throws -> [Int] {
+) throws -> Int {
   let limit = 1 << 40
-  guard abs(before.magnitudeOrLimit) <= limit, abs(after.magnitudeOrLimit) <= limit else {
+  guard before.magnitude <= limit, after.magnitude <= limit else {
     throw context.failure(.tooLarge, expected: "a countable number of positions", found: "\(before) and \(after)")
   }
-  let first = max(0, -before)
-  let end = extent - max(0, -after)
-  let count = end - first
+  let count = extent - max(0, -after) - max(0, -before)
   let total = extent + before + after
   guard total >= 0, count >= 0 || mode == "constant" else {
     throw context.failure(expected: "at most \(extent) positions taken away", found: "\(before) and \(after)")
   }
-  try context.checkSize([total])
   guard count > 0 || mode == "constant" || total == 0 else {
     throw context.failure(expected: "a position to repeat", found: "an axis of extent \(extent)")
   }
-  return try (0..<total).map { index in
-    let place = index - max(before, 0)
+  return total
+}
+
+/// The position to take for each position of a padded axis; -1 for the constant.
+private func sources(_ extent: Int, _ total: Int, _ added: (before: Int, after: Int), _ mode: String) -> [Int] {
+  let first = max(0, -added.before)
+  // Nothing is left where more is taken away than there is.
+  let count = max(0, extent - max(0, -added.after) - first)
+  return (0..<total).map { index in
+    let place = index - max(added.before, 0)
     if (0..<count).contains(place) { return first + place }
     switch mode {
-    case "constant":
-      let source = index - before
-      return (0..<extent).contains(source) && count > 0 && source >= first && source < end ? source : -1
     case "edge": return first + min(max(place, 0), count - 1)
     case "wrap": return first + (place % count + count) % count
     case "reflect":
       let period = max(2 * (count - 1), 1)
       let turned = (place % period + period) % period
       return first + min(turned, period - turned)
-    default: throw context.failure(.unsupported, expected: "constant, reflect, edge or wrap", found: "\"\(mode)\"")
+    default: return -1
     }
   }
-}
-
-extension Int {
-  /// The magnitude, as far as it can be told.
-  fileprivate var magnitudeOrLimit: Int { self == .min ? .max : abs(self) }
 }
 
 /// The tensor repeated along each axis.
@@ -85,16 +91,18 @@ func evaluateTile(_ context: EvaluationContext) throws -> Tensor {
     strides += [0, x.strides[axis]]
     merged.append(try context.elementCount([repeats[axis], x.extents[axis]]))
   }
-  try context.checkSize(merged)
+  try context.checkView(x.type, merged)
   return x.view(extents, strides: strides).reshaped(merged, context.memory)
 }
 
 extension EvaluationContext {
-  /// Refuses extents of more elements than memory has bytes, before anything of their size is made.
+  /// Refuses extents of which there are more than memory has bytes, before anything of their size is made; `wide` among them stands for the
+  /// bytes of a number and what keeps it.
   func checkSize(_ extents: [Int]) throws {
-    let count = try elementCount(extents)
+    // Extents beside a zero are bounded as well, as those of tensors are.
+    let count = try elementCount(extents.map { max($0, 1) })
     guard count <= Memory.limit else {
-      throw failure(.tooLarge, expected: "at most \(Memory.limit) elements", found: "\(extents)")
+      throw failure(.tooLarge, expected: "at most \(Memory.limit) bytes", found: "\(extents)")
     }
   }
 }

@@ -28,7 +28,10 @@ private func maximumPooling<Element: TensorElement & Comparable>(
   let window = try window(of: x, context)
   let offsets = try window.offsets(context)
   let extents = Array(x.extents[..<2]) + window.output
-  let (result, indices) = (try context.memory.tensor(x.type, extents), try context.memory.tensor(.i64, extents))
+  let result = try context.memory.tensor(x.type, extents)
+  // Nobody looks at an index that has no name.
+  let wantsIndices = context.node.outputs.count > 1 && context.node.outputs[1] != nil
+  let indices = wantsIndices ? try context.memory.tensor(.i64, extents) : nil
   let count = window.output.reduce(1, *)
   let plane = window.input.reduce(1, *)
   let isColumnMajor = context.node.integer("storage_order", default: 0) != 0
@@ -36,7 +39,7 @@ private func maximumPooling<Element: TensorElement & Comparable>(
   let columnStrides = Array(rowMajorStrides(window.input.reversed()).reversed())
   nonisolated(unsafe) let from = x.pointer(type)
   nonisolated(unsafe) let to = result.written(type)
-  nonisolated(unsafe) let places = indices.written(Int64.self)
+  nonisolated(unsafe) let places = indices?.written(Int64.self)
   forEachStep(x.extents[0] * x.extents[1], size: offsets.count, context.pool) { channel in
     for place in 0..<count {
       var (best, found) = (least, -1)
@@ -47,6 +50,7 @@ private func maximumPooling<Element: TensorElement & Comparable>(
         if found < 0 || value > best || value != value { (best, found) = (value, offset) }
       }
       to[channel * count + place] = best
+      guard let places else { continue }
       if isColumnMajor, found >= 0 {
         found = window.input.indices.reduce(0) { $0 + found / strides[$1] % window.input[$1] * columnStrides[$1] }
       }
@@ -54,7 +58,7 @@ private func maximumPooling<Element: TensorElement & Comparable>(
     }
   }
   withExtendedLifetime(x) {}
-  return [result, indices]
+  return [result] + (indices.map { [$0] } ?? [])
 }
 
 /// The mean, or the norm, of the elements under each window.

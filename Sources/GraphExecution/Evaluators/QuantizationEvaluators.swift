@@ -26,20 +26,24 @@ func evaluateDequantizeLinear(_ context: EvaluationContext) throws -> Tensor {
 
 /// The range of activations with 0 in it, spread over the values of a byte.
 func evaluateDynamicQuantizeLinear(_ context: EvaluationContext) throws -> [Tensor] {
-  let x = try converted(context.tensor(0), to: .f32, context)
-  let values = x.floats()
+  let x = try converted(context.tensor(0), to: context.memory.floatType, context)
+  return x.type == .f64
+    ? try dynamicallyQuantized(x, Double.self, context) : try dynamicallyQuantized(x, Float.self, context)
+}
+
+private func dynamicallyQuantized<Number: FloatElement>(
+  _ x: Tensor, _ type: Number.Type, _ context: EvaluationContext
+) throws -> [Tensor] {
+  let values = x.elements(type)
   let least = min(0, values.min() ?? 0)
   let largest = max(0, values.max() ?? 0)
   let range = (largest - least) / 255
   // Zeros alone have the scale 1, as in ONNX Runtime.
   let scale = range == 0 ? 1 : range
   let zero = held((-least / scale).rounded(.toNearestOrEven), UInt8.self)
-  let scales = Tensor(floats: [scale], extents: [])
+  let scales = Tensor(elements: [scale], extents: [])
   let zeros = Tensor(elements: [zero], extents: [], as: .u8)
-  return [
-    try quantized(x, scale: scales, zero: zeros, to: .u8, context),
-    try converted(scales, to: context.memory.floatType, context), zeros,
-  ]
+  return [try quantized(x, scale: scales, zero: zeros, to: .u8, context), scales, zeros]
 }
 
 /// The real numbers that quantised ones stand for, in double precision where the operands are wide, else in single.
@@ -53,16 +57,20 @@ func dequantized(_ x: Tensor, scale: Tensor, zero: Tensor?, _ context: Evaluatio
   return try combine(real, converted(scales, to: .f64, context), "Mul", context)
 }
 
-/// Numbers divided by their scale and held in a type.
+/// Numbers divided by their scale and held in a type; the quotient is rounded to the type of the graph's numbers first.
 func quantized(
   _ x: Tensor, scale: Tensor, zero: Tensor?, to target: ElementType, _ context: EvaluationContext
 ) throws -> Tensor {
-  let scales = try converted(spread(scale, over: x.extents, context), to: .f32, context)
-  let quotient = try combine(converted(x, to: .f32, context), scales, "Div", context)
+  let real = context.memory.floatType
+  let scales = try converted(spread(scale, over: x.extents, context), to: real, context)
+  let quotient = try combine(converted(x, to: real, context), scales, "Div", context)
   guard let range = target.integerRange, let computed = target.computed(in: context.memory.precision) else {
     return try cast(quotient, to: target, context)
   }
-  var whole = try quotient.map(context.memory) { (value: Float) in Double(value.rounded(.toNearestOrEven)) }
+  var whole =
+    real == .f64
+    ? try quotient.map(context.memory) { (value: Double) in value.rounded(.toNearestOrEven) }
+    : try quotient.map(context.memory) { (value: Float) in Double(value.rounded(.toNearestOrEven)) }
   if let zero {
     whole = try combine(whole, converted(spread(zero, over: x.extents, context), to: .f64, context), "Add", context)
   }
@@ -108,7 +116,8 @@ private func spread(_ values: Tensor, over extents: [Int], _ context: Evaluation
   var target = values.extents
   target.insert(block, at: axis + 1)
   var merged = values.extents
-  merged[axis] *= block
+  merged[axis] = try context.elementCount([merged[axis], block])
+  try context.checkView(values.type, merged)
   return values.reshaped(repeated, context.memory).broadcast(to: target).reshaped(merged, context.memory)
     .sliced(axis: axis, start: 0, count: extents[axis])
 }
@@ -130,9 +139,7 @@ func evaluateQLinearMatMul(_ context: EvaluationContext) throws -> Tensor {
     real = try combine(real, alongRows ? column(scale, context) : scale, "Mul", context)
   }
   let zero = try context.tensor(7)
-  return try quantized(
-    converted(real, to: .f32, context), scale: converted(context.tensor(6), to: .f32, context), zero: zero,
-    to: zero.declaredType, context)
+  return try quantized(real, scale: context.tensor(6), zero: zero, to: zero.declaredType, context)
 }
 
 /// An operand minus its zero point, exactly.

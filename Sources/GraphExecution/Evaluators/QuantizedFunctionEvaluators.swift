@@ -6,16 +6,17 @@ import TensorStorage
 // Source: ONNX Runtime, ContribOperators.md.
 
 extension EvaluationContext {
-  /// A quantised operand with its scale and zero point, as real numbers in single precision.
+  /// A quantised operand with its scale and zero point, as real numbers in the precision of the run.
   fileprivate func real(_ slot: Int, scale: Int, zero: Int) throws -> Tensor {
-    try converted(dequantized(tensor(slot), scale: tensor(scale), zero: optionalTensor(zero), self), to: .f32, self)
+    try converted(
+      dequantized(tensor(slot), scale: tensor(scale), zero: optionalTensor(zero), self),
+      to: memory.floatType, self)
   }
 
   /// A result quantised by a scale and a zero point; unsigned bytes where there is none.
   fileprivate func quantize(_ x: Tensor, scale: Int, zero: Int) throws -> Tensor {
     let zero = try optionalTensor(zero)
-    return try quantized(
-      converted(x, to: .f32, self), scale: tensor(scale), zero: zero, to: zero?.declaredType ?? .u8, self)
+    return try quantized(x, scale: tensor(scale), zero: zero, to: zero?.declaredType ?? .u8, self)
   }
 
   /// The same node under another name, with one operand.

@@ -8,6 +8,8 @@ import TensorStorage
 func evaluateResize(_ context: EvaluationContext) throws -> Tensor {
   let x = try context.tensor(0)
   let resizing = try Resizing(of: x, context)
+  if resizing.target.contains(0) { return try context.memory.tensor(x.type, resizing.target, as: x.declaredType) }
+  for extent in resizing.target { try context.checkSize([wide * 4, extent]) }
   if resizing.mode == "nearest" {
     return try x.picking(x.extents.indices.map(resizing.nearest), fill: resizing.fill(x, context), context.memory)
   }
@@ -80,7 +82,7 @@ private struct Resizing {
         target[axis] = size
       }
     }
-    try context.checkSize(target)
+    try context.checkView(x.type, target)
     guard !x.extents.contains(0) || target == x.extents else {
       throw context.failure(expected: "elements to resize", found: "\(x.extents)")
     }

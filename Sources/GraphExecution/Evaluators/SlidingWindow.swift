@@ -30,7 +30,7 @@ struct SlidingWindow {
     let limit = 1 << 31
     guard kernel.count == rank, strides.count == rank, dilations.count == rank, pads.count == 2 * rank,
       (kernel + strides + dilations).allSatisfy({ $0 > 0 && $0 < limit }), input.allSatisfy({ $0 < limit }),
-      pads.allSatisfy({ abs($0 / 2) < limit })
+      pads.allSatisfy({ $0 > -limit && $0 < limit })
     else {
       throw context.failure(
         expected: "\(rank) extents, strides and dilations of 1 or more, and \(2 * rank) pads",
@@ -64,6 +64,11 @@ struct SlidingWindow {
       if rounding, room % strides[axis] != 0, count * strides[axis] < input[axis] + before[axis] { count += 1 }
       output.append(count)
     }
+    // Windows that reach far are padded far, and far pads make far results.
+    guard (before + after + output).allSatisfy({ $0 > -limit && $0 < limit }) else {
+      throw context.failure(
+        .tooLarge, expected: "pads and extents below \(limit)", found: "\(before), \(after) and \(output)")
+    }
   }
 
   /// Elements under the window.
@@ -73,8 +78,8 @@ struct SlidingWindow {
   /// -1 where there is none.
   func offsets(_ context: EvaluationContext) throws -> [Int] {
     let count = try context.elementCount(output)
-    try context.checkSize([count] + kernel)
-    let tables = kernel.indices.map(sources)
+    try context.checkSize([wide, count] + kernel)
+    let tables = try tables(context)
     let dense = rowMajorStrides(input)
     var result = Array(repeating: -1, count: size * count)
     forEachPosition(kernel) { position, steps in
@@ -91,8 +96,16 @@ struct SlidingWindow {
     return result
   }
 
+  /// As `sources`, for each axis.
+  ///
+  /// - Throws: `tooLarge` where a table would not fit into memory.
+  func tables(_ context: EvaluationContext) throws -> [[[Int]]] {
+    for (window, places) in zip(kernel, output) { try context.checkSize([wide, window, places + 4]) }
+    return kernel.indices.map(sources)
+  }
+
   /// For each position of the window along an axis and each of the result: the operand's position, or -1 where there is none.
-  func sources(_ axis: Int) -> [[Int]] {
+  private func sources(_ axis: Int) -> [[Int]] {
     (0..<kernel[axis]).map { step in
       (0..<output[axis]).map { place in
         let source = place * strides[axis] - before[axis] + step * dilations[axis]

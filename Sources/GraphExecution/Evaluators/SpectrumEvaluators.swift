@@ -31,6 +31,7 @@ func evaluateFourier(_ context: EvaluationContext) throws -> Tensor {
   try context.checkSize([wide] + extents)
   extents[axis] = bins
   extents[x.rank - 1] = resultParts
+  if x.elementCount == 0 { return try context.memory.tensor(x.type, extents) }
   try context.checkTransform(length)
   let inner = x.extents[(axis + 1)..<(x.rank - 1)].reduce(1, *)
   let outer = x.extents[..<axis].reduce(1, *)
@@ -109,6 +110,8 @@ func evaluateShortTimeFourier(_ context: EvaluationContext) throws -> Tensor {
 extension EvaluationContext {
   /// Refuses lengths whose odd part, which takes its square of steps, is large.
   fileprivate func checkTransform(_ length: Int) throws {
+    // The signal, its halves and their spectra, each of two numbers a position.
+    try checkSize([8 * wide, length])
     guard length >> length.trailingZeroBitCount <= 1 << 15 else {
       throw failure(.unsupported, expected: "a length whose odd part is at most \(1 << 15)", found: "\(length)")
     }

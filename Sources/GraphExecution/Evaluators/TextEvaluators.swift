@@ -9,7 +9,16 @@ func evaluateStringConcat(_ context: EvaluationContext) throws -> Tensor {
   let (a, b) = (try context.texts(0), try context.texts(1))
   let extents = try context.broadcast([a.extents, b.extents])
   try context.checkSize([wide] + extents)
-  let joined = zip(a.broadcast(to: extents).strings(), b.broadcast(to: extents).strings()).map { $0 + $1 }
+  let (left, right) = (a.broadcast(to: extents).strings(), b.broadcast(to: extents).strings())
+  // Texts are kept for the life of the process, so they may not take all of its memory.
+  var byteCount = StringTable.byteCount
+  for (first, second) in zip(left, right) {
+    byteCount = byteCount.addingReportingOverflow(first.count + second.count).partialValue
+    guard (0...Memory.limit / 4).contains(byteCount) else {
+      throw context.failure(.tooLarge, expected: "at most \(Memory.limit / 4) bytes of text", found: "more")
+    }
+  }
+  let joined = zip(left, right).map { $0 + $1 }
   return Tensor(strings: joined, extents: extents)
 }
 

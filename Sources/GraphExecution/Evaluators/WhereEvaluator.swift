@@ -6,16 +6,16 @@ func evaluateWhere(_ context: EvaluationContext) throws -> Tensor {
   let condition = try context.tensor(0)
   let a = try context.tensor(1)
   let b = try context.tensor(2)
-  guard condition.type == .bool, a.type == b.type else {
-    throw context.failure(
-      .typeMismatch, expected: "BOOL and operands of one element type",
-      found: "\(condition.type), \(a.type) and \(b.type)")
-  }
   return try choose(condition, a, b, context)
 }
 
 /// Elements of the first operand where the condition holds, else of the second; all three broadcast.
 func choose(_ condition: Tensor, _ a: Tensor, _ b: Tensor, _ context: EvaluationContext) throws -> Tensor {
+  guard condition.type == .bool, a.type == b.type else {
+    throw context.failure(
+      .typeMismatch, expected: "BOOL and operands of one element type",
+      found: "\(condition.type), \(a.type) and \(b.type)")
+  }
   let extents = try context.broadcast([condition.extents, a.extents, b.extents])
   switch a.type.computedByteCount {
   case 1: return try choose(condition, a, b, extents, UInt8.self, context)

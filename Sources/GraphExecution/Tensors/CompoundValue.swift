@@ -43,16 +43,28 @@ extension Tensor {
   /// Whether the value is neither a sequence nor absent.
   public var isTensor: Bool { compound == nil }
 
-  /// The value as one tensor, to compare values by: a tensor is itself; a sequence is its count, then extents and numbers of each of its
-  /// tensors, as F32 in a row; an absent value has no elements.
+  /// The value as one tensor, to compare values by: a tensor is itself; a sequence is its count, then extents and elements of each of its
+  /// tensors in a row, as F32 where all of them are, as I64 where none has fractions, else as F64; an absent value has no elements.
   ///
   /// - Complexity: O(number of elements).
   public var comparable: Tensor {
     guard let compound else { return self }
     guard case .sequence(let elements) = compound else { return Tensor(floats: [], extents: [0]) }
-    var numbers = [Float(elements.count)]
-    for element in elements { numbers += element.extents.map { Float($0) } + element.floats() }
-    return Tensor(floats: numbers, extents: [numbers.count])
+    if elements.allSatisfy({ $0.type == .f32 }) {
+      return Self.inRow(elements, { Float($0) }, { $0.floats() }) { Tensor(floats: $0, extents: [$0.count]) }
+    }
+    if elements.allSatisfy({ !$0.type.isFloatingPoint }) {
+      return Self.inRow(elements, { Int64($0) }, { $0.wholeNumbers() }) { Tensor(integers: $0, extents: [$0.count]) }
+    }
+    return Self.inRow(elements, { Double($0) }, { $0.doubles() }) { Tensor(doubles: $0, extents: [$0.count]) }
+  }
+
+  private static func inRow<Number>(
+    _ elements: [Tensor], _ number: (Int) -> Number, _ numbers: (Tensor) -> [Number], _ tensor: ([Number]) -> Tensor
+  ) -> Tensor {
+    var row = [number(elements.count)]
+    for element in elements { row += element.extents.map(number) + numbers(element) }
+    return tensor(row)
   }
 
   /// The tensors of a value by name: a tensor itself, those of a sequence as `name.0`, `name.1` …, nothing of an absent value.

@@ -13,6 +13,16 @@ struct Memory: Sendable {
   func tensor(
     _ type: ElementType, _ extents: [Int], as declared: ElementType? = nil
   ) throws(GraphError) -> Tensor {
+    Tensor(
+      type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,
+      buffer: TensorBuffer(byteCount: try byteCount(type, extents), from: buffers))
+  }
+
+  /// The bytes of a tensor, which may also be a view that somebody makes dense.
+  ///
+  /// - Throws: `tooLarge` when it would take more than the machine's memory, or an extent is negative.
+  @discardableResult
+  func byteCount(_ type: ElementType, _ extents: [Int]) throws(GraphError) -> Int {
     var bytes = type.computedByteCount
     for extent in extents {
       // Extents beside a zero are bounded as well: parts of the tensor have them without it.
@@ -20,11 +30,8 @@ struct Memory: Sendable {
       guard !overflow, extent >= 0 else { throw tooLarge(type, extents) }
       bytes = product
     }
-    if extents.contains(0) { bytes = 0 }
     guard bytes <= Self.limit else { throw tooLarge(type, extents) }
-    return Tensor(
-      type: type, declared: declared, extents: extents, strides: rowMajorStrides(extents), offset: 0,
-      buffer: TensorBuffer(byteCount: bytes, from: buffers))
+    return extents.contains(0) ? 0 : bytes
   }
 
   private func tooLarge(_ type: ElementType, _ extents: [Int]) -> GraphError {

@@ -5,9 +5,13 @@ enum StringTable {
   private struct State {
     var numbers: [[UInt8]: Int64] = [:]
     var strings: [[UInt8]] = []
+    var byteCount = 0
   }
 
   private static let state = Mutex(State())
+
+  /// The bytes of all strings.
+  static var byteCount: Int { state.withLock { $0.byteCount } }
 
   /// The number of a string of bytes; equal strings have equal numbers.
   static func number(of string: [UInt8]) -> Int64 {
@@ -15,6 +19,7 @@ enum StringTable {
       if let found = state.numbers[string] { return found }
       let number = Int64(state.strings.count)
       state.strings.append(string)
+      state.byteCount += string.count
       state.numbers[string] = number
       return number
     }

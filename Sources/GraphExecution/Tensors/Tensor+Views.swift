@@ -8,7 +8,7 @@ extension Tensor {
     var stride = 1
     for axis in extents.indices.reversed() where extents[axis] != 1 {
       if strides[axis] != stride { return extents.contains(0) }
-      stride *= extents[axis]
+      stride &*= extents[axis]
     }
     return true
   }
@@ -33,10 +33,12 @@ extension Tensor {
   func sliced(axis: Int, start: Int, count: Int, step: Int = 1) -> Tensor {
     var extents = extents
     var strides = strides
-    let shift = count > 0 ? start * strides[axis] : 0
+    // Strides of a tensor without elements may be anything, and a step is never taken where there is one position.
+    let shift = count > 0 ? start &* strides[axis] : 0
+    let (stride, overflow) = strides[axis].multipliedReportingOverflow(by: step)
     extents[axis] = count
-    strides[axis] *= step
-    return view(extents, strides: strides, offset: offset + shift)
+    strides[axis] = overflow ? 0 : stride
+    return view(extents, strides: strides, offset: offset &+ shift)
   }
 
   /// Some positions of an axis, in the order given, as a tensor of its own.

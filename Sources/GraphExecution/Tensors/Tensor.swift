@@ -41,7 +41,9 @@ public struct Tensor: Sendable {
   public var rank: Int { extents.count }
 
   /// The number of elements; 1 for a scalar.
-  public var elementCount: Int { extents.reduce(1, *) }
+  ///
+  /// - Complexity: O(rank)
+  public var elementCount: Int { extents.contains(0) ? 0 : extents.reduce(1, *) }
 
   /// A F32 tensor, row-major.
   ///
@@ -79,7 +81,8 @@ public struct Tensor: Sendable {
 
   init<Element: TensorElement>(elements values: [Element], extents: [Int], as type: ElementType? = nil) {
     precondition(extents.allSatisfy { $0 >= 0 }, "extents are never negative")
-    precondition(extents.reduce(1, *) == values.count, "a tensor has as many elements as its extents say")
+    let count = extents.contains(0) ? 0 : extents.reduce(1, *)
+    precondition(count == values.count, "a tensor has as many elements as its extents say")
     let size = MemoryLayout<Element>.stride
     let buffer = TensorBuffer(byteCount: values.count * size)
     values.withUnsafeBytes { bytes in
@@ -123,6 +126,11 @@ public struct Tensor: Sendable {
     let element = type.wholeElement
     return wholes(element)
   }
+
+  /// As `integers`, strings as their numbers in the table: equal strings have equal numbers.
+  ///
+  /// - Precondition: the elements are no floating-point numbers.
+  package func wholeNumbers() -> [Int64] { type == .string ? elements(Int64.self) : integers() }
 
   /// The elements of a tensor of strings, row-major, as bytes.
   ///

@@ -62,8 +62,16 @@ public struct HuggingFaceFolder: Sendable {
   /// - Parameter allowingRagged: takes the counts of each layer from the tensors.
   /// - Throws: as `ImportedModel.init`.
   public func model(allowingRagged: Bool = false) throws(FormatError) -> ImportedModel {
+    try model(masked(by: ScoreRequest()), allowingRagged: allowingRagged)
+  }
+
+  /// Reads the model as its mask scores make it.
+  ///
+  /// - Throws: as `ImportedModel.init`.
+  public func model(_ masking: ScoreMasking, allowingRagged: Bool = false) throws(FormatError) -> ImportedModel {
     do throws(FormatError) {
-      return try ImportedModel(config: config, configPath: configPath, tensors: tensors, allowingRagged: allowingRagged)
+      return try ImportedModel(
+        config: masking.config, configPath: configPath, tensors: masking.tensors, allowingRagged: allowingRagged)
     } catch {
       throw error.inFile(checkpoint.location.file ?? checkpoint.location.folder)
     }

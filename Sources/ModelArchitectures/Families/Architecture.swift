@@ -41,6 +41,12 @@ protocol Architecture: Sendable {
 
   /// What of a layer depends on its number in a way that no configuration of fewer layers can say; nil for nothing.
   func layerNumberDependence(_ config: ConfigurationReader) throws(FormatError) -> String?
+
+  /// Where the configuration tells the number of residual channels.
+  ///
+  /// - Throws: `cannotExpress` where another number would change what the class computes otherwise.
+  func widthKeys(_ config: ConfigurationReader) throws(FormatError) -> WidthKeys
+
   /// Whether query heads can share key/value heads.
   var sharesKeyValueHeads: Bool { get }
   /// Whether the feed-forward network multiplies by a gate.

@@ -58,6 +58,7 @@ public struct ImportedModel: Sendable {
   ) throws(FormatError) {
     let reader = try ConfigurationReader(config, file: configPath)
     try reader.refuseQuantization()
+    try reader.refuseReplacedNorms()
     let architecture = try ArchitectureRegistry.find(reader)
     let tensors = try CheckpointTensors(stored, basePrefix: architecture.basePrefix)
     let task = try ArchitectureRegistry.task(of: architecture, reader, tensors)
@@ -120,6 +121,17 @@ public struct ImportedModel: Sendable {
 }
 
 extension ConfigurationReader {
+  /// Refuses the configuration of a model whose norms nn_pruning replaced by scales, under the class it had before.
+  ///
+  /// - Throws: `unsupportedConfiguration`.
+  func refuseReplacedNorms() throws(FormatError) {
+    let norms = try text("layer_norm_type", default: "layer_norm")
+    guard norms == "layer_norm" else {
+      throw FormatError(
+        .unsupportedConfiguration, file: file, subject: .key("layer_norm_type"), expected: "layer_norm", found: norms)
+    }
+  }
+
   /// Refuses a configuration that says the weights are quantised.
   ///
   /// - Throws: `quantizedCheckpoint` naming the method.

@@ -95,6 +95,9 @@ public struct Node: Sendable {
     return nil
   }
 
+  /// A float attribute in double precision, or its default as a file would store it.
+  func number(_ name: String, default value: Float) -> Double { Double(float(name) ?? value) }
+
   /// A list-of-integers attribute, or nil when it is left out.
   public func integers(_ name: String) -> [Int]? {
     if case .integers(let found)? = attributes[name] { return found }

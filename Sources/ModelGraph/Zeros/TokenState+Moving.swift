@@ -45,7 +45,7 @@ extension TokenState {
     let target = order.map { held[$0] }
     let steps = order.map { strides[$0] }
     var states: [ElementState] = []
-    var constants: [Float] = []
+    var constants: [Double] = []
     states.reserveCapacity(packed.count)
     constants.reserveCapacity(packed.count)
     BroadcastIndex(extents: target, strides: steps).forEach(packed.count) {
@@ -69,7 +69,7 @@ extension TokenState {
     let outer = held[..<axis].reduce(1, *)
     guard let count = [outer, positions.count, inner].product, count <= Self.limit else { return joined(shape: target) }
     var states: [ElementState] = []
-    var constants: [Float] = []
+    var constants: [Double] = []
     for row in 0..<outer {
       for position in positions {
         let start = (row * held[axis] + position) * inner
@@ -97,7 +97,7 @@ extension TokenState {
     held[axis] = shape[axis]
     if shape.contains(0) { return TokenState(shape: shape, all: .zero) }
     guard let count = held.product, count <= limit else {
-      let joint = parts.map { $0.join() }.reduce((ElementState.zero, Float(0))) { join($0, $1) }
+      let joint = parts.map { $0.join() }.reduce((ElementState.zero, 0.0)) { join($0, $1) }
       return TokenState(shape: shape, all: joint.0 == .constant ? .unknown : joint.0, number: 0)
     }
     let outer = held[..<axis].reduce(1, *)
@@ -105,7 +105,7 @@ extension TokenState {
     let places = held.indices
     let whole = parts.map { part in part.holding(places.filter { held[$0] != 1 || $0 == axis }) }
     var states: [ElementState] = []
-    var constants: [Float] = []
+    var constants: [Double] = []
     for row in 0..<outer {
       for part in whole {
         let length = part.shape[axis] * inner
@@ -123,7 +123,7 @@ extension TokenState {
     for axis in axes where held.indices.contains(axis) { outer[axis] = 1 }
     guard let index = BroadcastIndex(from: outer, to: held) else { return joined(shape: target) }
     let count = outer.reduce(1, *)
-    var results = [(ElementState, Float)?](repeating: nil, count: count)
+    var results = [(ElementState, Double)?](repeating: nil, count: count)
     var place = 0
     index.forEach(packed.count) {
       let element = (packed[place], packedConstants[place])

@@ -27,19 +27,19 @@ public struct TokenState: Sendable {
   /// The certainty of each held element, in row-major order.
   var packed: [ElementState]
   /// The number of each held element, where its state is `constant`; minus infinity where it may be that and nothing else that is not finite; 0
-  /// elsewhere.
-  var packedConstants: [Float]
+  /// elsewhere. In double precision, so that what is computed of it is rounded once where it is stored.
+  var packedConstants: [Double]
   /// The axis along which elements add up to one, as those of a softmax do.
   var unitSumAxis: Int?
   /// States of more elements are not held; they are joined into one.
   static let limit = 1 << 20
 
   /// A state from its parts, every element held.
-  public init(shape: [Int], states: [ElementState], constants: [Float]) {
+  public init(shape: [Int], states: [ElementState], constants: [Double]) {
     self.init(shape: shape, held: shape, packed: states, constants: constants)
   }
 
-  init(shape: [Int], held: [Int], packed: [ElementState], constants: [Float]) {
+  init(shape: [Int], held: [Int], packed: [ElementState], constants: [Double]) {
     precondition(packed.count == constants.count, "one number per state")
     precondition(held.reduce(1, &*) == packed.count, "one state per held element")
     self.shape = shape
@@ -49,7 +49,7 @@ public struct TokenState: Sendable {
   }
 
   /// All elements in one state, a number where it is `constant`.
-  public init(shape: [Int], all state: ElementState, number: Float = 0) {
+  public init(shape: [Int], all state: ElementState, number: Double = 0) {
     let isEmpty = shape.contains(0)
     self.init(
       shape: shape, held: isEmpty ? shape : Array(repeating: 1, count: shape.count), packed: isEmpty ? [] : [state],
@@ -57,15 +57,15 @@ public struct TokenState: Sendable {
   }
 
   /// A state of known numbers; not-a-number and infinities are poisoned.
-  public init(shape: [Int], numbers: [Float]) {
+  public init(shape: [Int], numbers: [Double]) {
     if let first = numbers.first, numbers.count == shape.reduce(1, *), numbers.allSatisfy({ $0 == first }) {
-      let state: ElementState = first == 0 ? .zero : first.isFinite ? .constant : .poisoned
+      let state: ElementState = first == 0 ? .zero : Float(first).isFinite ? .constant : .poisoned
       self.init(shape: shape, all: state, number: first)
       return
     }
     self.init(
-      shape: shape, held: shape, packed: numbers.map { $0 == 0 ? .zero : $0.isFinite ? .constant : .poisoned },
-      constants: numbers.map { $0.isFinite || $0 == -.infinity ? $0 : 0 })
+      shape: shape, held: shape, packed: numbers.map { $0 == 0 ? .zero : Float($0).isFinite ? .constant : .poisoned },
+      constants: numbers.map { Float($0).isFinite || $0 == -.infinity ? $0 : 0 })
   }
 
   /// The state of a constant tensor's elements.
@@ -74,17 +74,16 @@ public struct TokenState: Sendable {
   ///
   /// - Throws: errors of reading the file.
   init(_ weight: Weight) throws(FormatError) {
-    self.init(shape: weight.shape.extents, numbers: try weight.cast(to: .f32).floats())
-    guard weight.type == .f64 else { return }
-    let content = try weight.bytes()
+    let numbers = try weight.doubles()
+    self.init(shape: weight.shape.extents, numbers: numbers)
+    func isRounded(_ number: Double) -> Bool {
+      number != 0 && number.isFinite && (Float(number) == 0 || !Float(number).isFinite)
+    }
+    guard weight.type == .f64, numbers.contains(where: isRounded) else { return }
     var dense = self.dense
-    for index in dense.packed.indices where dense.packed[index] != .constant {
-      let pattern = content[index * 8..<index * 8 + 8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      let value = Double(bitPattern: pattern)
-      if value != 0, value.isFinite {
-        dense.packed[index] = .unknown
-        dense.packedConstants[index] = 0
-      }
+    for index in dense.packed.indices where isRounded(numbers[index]) {
+      dense.packed[index] = .unknown
+      dense.packedConstants[index] = 0
     }
     self = dense
   }
@@ -93,7 +92,7 @@ public struct TokenState: Sendable {
   public var states: [ElementState] { dense.packed }
 
   /// The number of each element where its state is `constant`; 0 or minus infinity elsewhere.
-  public var constants: [Float] { dense.packedConstants }
+  public var constants: [Double] { dense.packedConstants }
 
   /// The worst state of all elements.
   public var worst: ElementState { packed.max() ?? .zero }
@@ -110,7 +109,7 @@ extension TokenState {
   }
 
   /// What all elements have in common.
-  func join() -> (ElementState, Float) {
+  func join() -> (ElementState, Double) {
     guard let first = packed.first else { return (.zero, 0) }
     var result = (first, packedConstants[0])
     for index in packed.indices.dropFirst() { result = Self.join(result, (packed[index], packedConstants[index])) }
@@ -118,7 +117,7 @@ extension TokenState {
   }
 
   /// What two elements have in common. A zero and a constant are different numbers, so nothing is certain of which it is.
-  static func join(_ a: (ElementState, Float), _ b: (ElementState, Float)) -> (ElementState, Float) {
+  static func join(_ a: (ElementState, Double), _ b: (ElementState, Double)) -> (ElementState, Double) {
     let worst = max(a.0, b.0)
     switch worst {
     case .zero: return (.zero, 0)
@@ -135,7 +134,7 @@ extension TokenState {
     guard let index = BroadcastIndex(from: held, to: target) else { return joined(shape: shape) }
     let count = target.reduce(1, *)
     var states: [ElementState] = []
-    var constants: [Float] = []
+    var constants: [Double] = []
     states.reserveCapacity(count)
     constants.reserveCapacity(count)
     index.forEach(count) {
@@ -164,7 +163,7 @@ extension TokenState {
   ///
   /// Only the function of zero is taken for zero. That of another constant may be zero by rounding alone, here and not in another runtime, so
   /// it stays a constant unless the function is exact.
-  func mapped(isExact: Bool, _ function: (Float) -> Float) -> TokenState {
+  func mapped(isExact: Bool, _ function: (Double) -> Double) -> TokenState {
     var result = self
     result.unitSumAxis = nil
     for index in packed.indices {
@@ -174,8 +173,10 @@ extension TokenState {
       }
       let value = function(packed[index] == .zero ? 0 : packedConstants[index])
       let isZero = value == 0 && (isExact || packed[index] == .zero)
-      result.packed[index] = isZero ? .zero : value.isFinite ? .constant : .poisoned
-      result.packedConstants[index] = value.isFinite ? value : 0
+      // What single precision does not hold is infinite in a model that computes in it.
+      let isFinite = Float(value).isFinite
+      result.packed[index] = isZero ? .zero : isFinite ? .constant : .poisoned
+      result.packedConstants[index] = isFinite ? value : 0
     }
     return result
   }
@@ -193,7 +194,7 @@ extension TokenState {
 
   /// The states of a result that is computed element by element from operands that broadcast to its shape; nil when they do not.
   static func combined(
-    _ operands: [TokenState], shape: [Int], _ function: ([(ElementState, Float)]) -> (ElementState, Float)
+    _ operands: [TokenState], shape: [Int], _ function: ([(ElementState, Double)]) -> (ElementState, Double)
   ) -> TokenState? {
     var held = Array(repeating: 1, count: shape.count)
     for operand in operands {
@@ -220,7 +221,7 @@ extension TokenState {
     var result = TokenState(
       shape: shape, held: held, packed: Array(repeating: .unknown, count: count),
       constants: Array(repeating: 0, count: count))
-    var elements = Array(repeating: (ElementState.zero, Float(0)), count: operands.count)
+    var elements = Array(repeating: (ElementState.zero, 0.0), count: operands.count)
     for index in 0..<count {
       for (slot, operand) in operands.enumerated() {
         let place = places[slot][index]

@@ -15,12 +15,15 @@ public struct ContractionTerms: Sendable {
   public var producerZero: [Bool]
   /// Terms whose activation may not be finite, because a weight that makes it is not.
   public var activationPoisoned: [Bool]
+  /// The activation of each term that is a constant, 0 at others; empty where no term is, or where it is not known.
+  public var constants: [Double]
 
   /// Creates the record of a contraction.
   public init(
     node: Int, activationSlot: Int, terms: [ElementState], consumerZero: [Bool], producerZero: [Bool],
-    activationPoisoned: [Bool]
+    activationPoisoned: [Bool], constants: [Double] = []
   ) {
+    self.constants = constants
     self.node = node
     self.activationSlot = activationSlot
     self.terms = terms

@@ -20,8 +20,16 @@ public struct CompactionReport: Report {
   public var isCopy: Bool
   /// The class the result is written for, when it is not the original's.
   public var carrier: String?
-  /// The original's layers that were dropped; the others are numbered anew.
-  public var droppedLayers: [Int] = []
+  /// What was left out of the original before units were looked at; the other layers are numbered anew.
+  var removals = LayerRemovals()
+  /// What became of the residual channels; nil when nobody asked.
+  public var width: WidthPlan?
+  /// What became of the vocabulary, when tokens were removed.
+  public var vocabulary: TrimmedVocabulary?
+  /// The original's layers that were dropped on request.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// The original's layers that were left out because they add nothing.
+  public var deadLayers: [Int] { removals.dead }
   /// Weight files in other formats that were not carried over.
   public var leftBehind: [String] = []
   /// Things worth knowing, in sentences.
@@ -45,7 +53,7 @@ public struct CompactionReport: Report {
             "padded": .array(dimension.units.padded.map { JSONValue($0) }),
           ]
         }),
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "loaders": .array(
         plan.loaders.map { verdict in
           [
@@ -55,8 +63,11 @@ public struct CompactionReport: Report {
         }),
       "carrier": carrier.map { JSONValue($0) } ?? .null, "copy": JSONValue(isCopy),
       "dropped_layers": .array(droppedLayers.map { JSONValue($0) }),
+      "dead_layers": .array(deadLayers.map { JSONValue($0) }), "dead_parts": .array(removals.parts.map(\.json)),
+      "hidden": width?.json ?? .null,
       "left_behind": .array(leftBehind.map { JSONValue($0) }), "notes": .array(notes.map { JSONValue($0) }),
     ]
+    if let vocabulary { object.set("vocabulary", to: vocabulary.json) }
     if let verification { object.set("verification", to: verification.json) }
     return .object(object)
   }
@@ -69,6 +80,7 @@ public struct CompactionReport: Report {
       "heads": [
         "before": JSONValue(before.heads), "kept": list(heads?.kept ?? Array(0..<before.heads)),
         "padded": list(heads?.padded ?? []), "constant": list(heads?.constant ?? []),
+        "folded": list(heads?.folded.sorted() ?? []),
       ],
       "key_value_heads": [
         "before": JSONValue(before.keyValueHeads),
@@ -78,6 +90,7 @@ public struct CompactionReport: Report {
         "before": JSONValue(before.feedForward), "kept_count": JSONValue(after.feedForward),
         "padded_count": JSONValue(plan.neurons?.padded.count ?? 0),
         "constant_count": JSONValue(plan.neurons?.constant.count ?? 0),
+        "folded_count": JSONValue(plan.neurons?.folded.count ?? 0),
       ],
     ]
   }
@@ -96,12 +109,14 @@ public struct CompactionReport: Report {
     lines.append(table.text)
     if !plan.layers.isEmpty { lines += ["", layerTable] }
     if !plan.dimensions.isEmpty { lines += ["", dimensionTable] }
-    lines += ["", unitLine]
-    lines += explanations
+    lines += ["", unitLine] + [Contradictions(plan).text].compactMap { $0 }
+    if let width { lines.append(width.text) }
+    lines += vocabulary?.lines ?? []
+    lines += explanations + layerLines
     lines += ["", loaderTable]
     if let carrier { lines.append("  written as model_type \(carrier), which computes the same") }
     for file in leftBehind {
-      lines.append("  not carried over: \(escapedForTerminal(file)), which holds the uncompacted weights")
+      lines.append("  not carried over: \(escapedForTerminal(file))")
     }
     lines += notes.map { "  note: " + escapedForTerminal($0) }
     if let verification { lines += ["", verification.text] }
@@ -135,7 +150,8 @@ public struct CompactionReport: Report {
     let counts = plan.counts
     return
       "  units: \(counts.requested) asked to go, \(counts.removed) removed (\(counts.dead) proved dead, \(counts.declared) declared by the mask)"
-      + ", \(counts.padded) kept as fill, \(counts.constant) constant, \(counts.rescaled) rescaled"
+      + ", \(counts.padded) kept as fill, \(counts.constant) constant\(counts.folded > 0 ? " (\(counts.folded) of them folded)" : "")"
+      + ", \(counts.rescaled) rescaled"
   }
 
   private var explanations: [String] {
@@ -146,7 +162,8 @@ public struct CompactionReport: Report {
         "  fill: units that asked to go but stay with zero weights, because counts must agree (--shape ragged removes them too) or one has to stay"
       )
     }
-    if counts.constant > 0 {
+    if counts.folded > 0 { lines += [foldExplanation] }
+    if counts.constant > counts.folded {
       lines.append(
         "  constant: the unit's weights are zero but a bias is not, so it adds the same vector for every token; kept")
     }

@@ -7,7 +7,19 @@ extension Model {
   /// What carrying out a plan would give; nothing is written.
   ///
   /// - Throws: `CompactionError` when the plan is not of this model.
-  public func preview(_ plan: CompactionPlan) throws -> CompactionReport { try compaction(plan).report(output: nil) }
+  public func preview(_ plan: CompactionPlan, masks: MaskSource? = nil) throws -> CompactionReport {
+    var report = try compaction(plan).report(output: nil)
+    report.notes += try maskNotes(masks)
+    return report
+  }
+
+  /// Sentences about the masks that decided, and about their conventions.
+  private func maskNotes(_ masks: MaskSource?) throws -> [String] {
+    guard case .file(let path)? = masks, masksFile != path, let convention = try maskConvention(of: path) else {
+      return stored.maskNotes
+    }
+    return stored.maskNotes + ["the mask file holds \(convention)"]
+  }
 
   /// Carries out a plan: writes the smaller model whole, published by renaming.
   ///
@@ -28,15 +40,14 @@ extension Model {
     report.isCopy = report.isCopy && options.maxShardSize == nil
     report.bytes.after = staged.weightBytes
     report.leftBehind = staged.leftBehind
-    report.notes += stored.maskNotes + staged.notes
-    if case .file(let path)? = masks, let convention = try maskConvention(of: path) {
-      report.notes.append("the mask file holds \(convention)")
-    }
+    report.notes += try maskNotes(masks) + staged.notes
     if options.verifies {
       progress?("verifying before publishing")
+      var verifying = VerificationOptions()
+      verifying.hiddenNorm = narrowing?.plan.norm
       let verification = try verify(
-        original: self, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
-        pool: pool)
+        original: unnarrowed, compacted: Model(at: staged.path, allowingRagged: true), masks: masks,
+        options: verifying, pool: pool)
       report.verification = verification
       guard verification.equal else {
         report.output = nil
@@ -58,10 +69,11 @@ extension Model {
 
     func report(output: String?) -> CompactionReport {
       CompactionReport(
-        output: output, parameters: (model.parameterCount, reduced.parameterCount),
+        output: output, parameters: (model.base.parameterCount, reduced.parameterCount),
         bytes: (model.stored.byteCount, reduced.byteCount), plan: plan, layers: layers, layersBefore: model.layers,
-        isCopy: plan.changesNothing && model.stored.storesParametersPlainly, carrier: plan.target?.carrier,
-        droppedLayers: model.droppedLayers)
+        isCopy: plan.changesNothing && model.removals.isEmpty && model.stored.storesParametersPlainly,
+        carrier: plan.target?.carrier, removals: model.removals, width: model.narrowing?.plan,
+        vocabulary: model.vocabulary, notes: plan.remarks + model.layerNotes + (model.vocabulary?.notes ?? []))
     }
   }
 
@@ -91,11 +103,11 @@ extension Model {
   ) throws -> StagedOutput {
     try stored.checkIntegrity(pool: pool)
     let receipt =
-      result.plan.changesNothing && stored.storesParametersPlainly
+      result.plan.changesNothing && removals.isEmpty && stored.storesParametersPlainly
       ? nil
       : Receipt.text(
-        result.plan, parameters: (parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
-        droppedLayers: droppedLayers,
+        result.plan, parameters: (base.parameterCount, result.reduced.parameterCount), modelType: stored.modelType,
+        removals: removals, width: narrowing.flatMap { $0.isIdentity ? nil : $0.plan }, vocabulary: vocabulary,
         roundedTensors: (options.format ?? format) == .gguf ? result.reduced.roundedTensors : [])
     let cut = StagingRequest.Cut(plan: result.plan, graph: result.graph, reduced: result.reduced, receipt: receipt)
     return try stored.stage(

@@ -10,8 +10,17 @@ public struct Receipt: Sendable {
   public let layers: [LayerPlan]
   /// The plan for units outside of layers, such as channels of convolutions.
   public let dimensions: [DimensionPlan]
-  /// The original's layers that were dropped before the plan was made; its layers are numbered without them.
-  public let droppedLayers: [Int]
+  /// What was left out of the original before the plan was made; the plan's layers are numbered without it.
+  let removals: LayerRemovals
+  /// The original's layers that were dropped on request.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// The original's layers that were left out because they add nothing.
+  public var deadLayers: [Int] { removals.dead }
+
+  /// The residual channels; nil where none were removed.
+  public let width: WidthPlan?
+  /// The original's tokens that the model has; nil for all of them.
+  public let vocabulary: TokenRanges?
   /// Tensors whose packed numbers were rounded anew because the cut goes through their blocks.
   public let roundedTensors: [String]
   /// The document as it was read, for a conversion to carry along.
@@ -79,12 +88,16 @@ public struct Receipt: Sendable {
       } catch { throw error.inFile(path) }
     }
     self.dimensions = dimensions
-    let dropped = value["dropped_layers"].map { Self.indices($0, below: 1 << 20) } ?? []
-    guard let dropped else {
-      throw FormatError(
-        .receiptMalformed, file: path, subject: .key("dropped_layers"), expected: "ascending numbers", found: "others")
+    do throws(FormatError) { width = try value["hidden"].flatMap(Self.width) } catch { throw error.inFile(path) }
+    removals = try Self.removals(value, path)
+    vocabulary = try value["vocabulary"].map { value throws(FormatError) -> TokenRanges in
+      guard let tokens = TokenRanges(receipt: value) else {
+        throw FormatError(
+          .receiptMalformed, file: path, subject: .key("vocabulary"), expected: "ascending ranges of ids below before",
+          found: "others")
+      }
+      return tokens
     }
-    droppedLayers = dropped
     roundedTensors = (value["rounded"]?.arrayValue ?? []).compactMap(\.stringValue)
     document = value
   }
@@ -120,10 +133,41 @@ public struct Receipt: Sendable {
         remedy: "delete the file; models are also compared without it")
     }
     let constant = (indices(value["constant"], below: before) ?? []).filter(Set(kept).contains)
-    return UnitPlan(before: before, kept: kept, padded: padded, constant: constant)
+    return UnitPlan(
+      before: before, kept: kept, padded: padded, removed: try folded(value["removed"], before, kept),
+      constant: constant)
   }
 
-  private static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
+  /// The units that a bias stands for. Of the others that are gone nothing need be known.
+  private static func folded(
+    _ value: JSONValue?, _ before: Int, _ kept: [Int]
+  ) throws(FormatError) -> [RemovedUnit] {
+    var result: [RemovedUnit] = []
+    for group in value?.arrayValue ?? [] where group["class"]?.stringValue == RemovalClass.constant.rawValue {
+      guard let units = indices(group["indices"], below: before), Set(units).isDisjoint(with: kept) else {
+        throw FormatError(
+          .receiptMalformed, subject: .key("removed"), expected: "ascending indices of units that are gone",
+          found: "others", remedy: "delete the file; models are also compared without it")
+      }
+      let rule = group["rule"]?.stringValue ?? ""
+      result += units.map { RemovedUnit(index: $0, reason: .constant, rule: rule) }
+    }
+    return result.sorted { $0.index < $1.index }
+  }
+
+  private static func width(_ value: JSONValue) throws(FormatError) -> WidthPlan? {
+    guard let units = try units(value) else { return nil }
+    guard let norm = value["norm"]?.stringValue.flatMap(HiddenNorm.init),
+      let rewrite = value["rewrite"]?.stringValue.flatMap(WidthRewriteKind.init)
+    else {
+      throw FormatError(
+        .receiptMalformed, subject: .key("hidden"), expected: "norm and rewrite", found: "others",
+        remedy: "compact the original again")
+    }
+    return WidthPlan(units: units, norm: norm, rewrite: rewrite)
+  }
+
+  static func indices(_ value: JSONValue?, below limit: Int) -> [Int]? {
     guard let list = value?.arrayValue else { return nil }
     let numbers = list.compactMap(\.intValue)
     guard numbers.count == list.count, zip(numbers, numbers.dropFirst()).allSatisfy({ $0 < $1 }),
@@ -134,7 +178,10 @@ public struct Receipt: Sendable {
 
   /// The receipt's text for a plan that is carried out.
   static func text(
-    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String, droppedLayers: [Int] = [],
+    _ plan: CompactionPlan, parameters: (before: Int, after: Int), modelType: String,
+    removals: LayerRemovals = LayerRemovals(),
+    width: WidthPlan? = nil,
+    vocabulary: TrimmedVocabulary? = nil,
     roundedTensors: [String] = []
   ) -> [UInt8] {
     let layers: [JSONValue] = plan.layers.map { layer in
@@ -149,15 +196,18 @@ public struct Receipt: Sendable {
     var document: JSONValue = [
       "schema": 1, "tool": JSONValue("pollard \(pollardVersion)"), "model_type": JSONValue(modelType),
       "parameters": ["before": JSONValue(parameters.before), "after": JSONValue(parameters.after)],
-      "units": plan.counts.json,
+      "units": plan.counts.json, "contradictions": Contradictions(plan).json,
       "assumption": "activations of the masked model are finite", "layers": .array(layers),
     ]
-    if !droppedLayers.isEmpty {
-      document = document.settingKey("dropped_layers", to: .array(droppedLayers.map { JSONValue($0) }))
+    document = removals.noted(in: document)
+    if let width {
+      document = document.settingKey(
+        "hidden", to: width.facts.reduce(units(width.units)) { $0.settingKey($1.key, to: $1.value) })
     }
     if !roundedTensors.isEmpty {
       document = document.settingKey("rounded", to: .array(roundedTensors.map { JSONValue($0) }))
     }
+    if let vocabulary { document = document.settingKey("vocabulary", to: vocabulary.receipt) }
     if !plan.dimensions.isEmpty {
       document = document.settingKey(
         "dimensions",
@@ -216,7 +266,7 @@ extension UnitCounts {
     [
       "requested": JSONValue(requested), "removed": JSONValue(removed), "dead": JSONValue(dead),
       "declared": JSONValue(declared), "constant": JSONValue(constant), "rescaled": JSONValue(rescaled),
-      "padded": JSONValue(padded),
+      "padded": JSONValue(padded), "folded": JSONValue(folded),
     ]
   }
 }

@@ -69,7 +69,10 @@ public struct ModelDifference: Report {
 ///
 /// - Throws: `FormatError` for a model that cannot be read.
 public func diff(_ first: String, _ second: String) throws -> ModelDifference {
-  try ModelDifference(Model(at: first, allowingRagged: true), Model(at: second, allowingRagged: true))
+  var scores = ScoreRequest()
+  scores.allowsUndecided = true
+  return try ModelDifference(
+    Model(at: first, allowingRagged: true, scores: scores), Model(at: second, allowingRagged: true, scores: scores))
 }
 
 extension ModelDifference {

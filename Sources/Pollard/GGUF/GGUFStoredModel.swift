@@ -13,6 +13,8 @@ package struct GGUFStoredModel: StoredModel {
   let imported: ImportedGGUFModel
   package let receipt: Receipt?
   private let droppedLayers: [Int]
+  /// Whether the model was rewritten after reading.
+  private var isRewritten = false
 
   /// Opens a file, or any part of a split one.
   ///
@@ -38,6 +40,20 @@ package struct GGUFStoredModel: StoredModel {
     try GGUFStoredModel(checkpoint, dropping: layers)
   }
 
+  /// The file with another model in its place.
+  private init(_ model: GGUFStoredModel, rewrittenAs imported: ImportedGGUFModel) {
+    checkpoint = model.checkpoint
+    droppedLayers = model.droppedLayers
+    receipt = nil
+    self.imported = imported
+    isRewritten = true
+  }
+
+  package var rewritable: ImportedModel? { imported.model }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel {
+    GGUFStoredModel(self, rewrittenAs: try imported.narrowed(change))
+  }
+
   package var format: ModelFormat { .gguf }
   package var graph: Graph { imported.model.graph }
   package var className: String? { imported.model.className }
@@ -45,7 +61,7 @@ package struct GGUFStoredModel: StoredModel {
   package var task: ModelTask? { imported.model.task }
   package var layers: [LayerSummary] { imported.model.layers }
   package var parameterCount: Int { imported.model.parameterCount }
-  package var storesParametersPlainly: Bool { droppedLayers.isEmpty }
+  package var storesParametersPlainly: Bool { droppedLayers.isEmpty && !isRewritten }
   package var byteCount: Int { checkpoint.fileSize }
   package var notes: [String] { imported.notes }
   package var inputPaths: [String] { checkpoint.files.map(\.source.path) }

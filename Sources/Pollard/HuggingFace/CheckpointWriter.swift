@@ -13,6 +13,8 @@ struct CheckpointWriter {
   /// Further files to write, by name; they win over files of the input.
   let extraFiles: [(name: String, bytes: [UInt8])]
   let options: WriteOptions
+  /// Names of files of the input that are not carried over.
+  var omittedFiles: Set<String> = []
 
   /// What was written beside the weights.
   struct Result {
@@ -163,7 +165,11 @@ struct CheckpointWriter {
     for name in try Directories.names(in: base) {
       let relative = folder.isEmpty ? name : Paths.join(folder, name)
       let path = Paths.join(base, name)
-      if written.contains(relative) || replaced.contains(relative) || Self.isScratch(name) { continue }
+      if written.contains(relative) || omittedFiles.contains(relative) || replaced.contains(relative)
+        || Self.isScratch(name)
+      {
+        continue
+      }
       if let identity = Directories.identity(of: path), outputs.contains(identity) { continue }
       switch Directories.kind(of: path) {
       case .directory? where depth < 16:

@@ -29,7 +29,7 @@ extension HuggingFaceModel {
 
   /// The folder's tokenizer; nil where it has none.
   private func ggufTokenizer(_ config: JSONValue) throws -> TokenizerMetadata? {
-    let files = try TokenizerFiles(folder: path)
+    let files = try tokenizerFiles ?? TokenizerFiles(folder: path)
     guard files.hasVocabulary else { return nil }
     return try TokenizerMetadata(
       files: files, configuration: config, architecture: try GGUFFamilies.architecture(modelType: modelType))

@@ -19,8 +19,9 @@ extension HuggingFaceModel {
     if place.isFolder {
       let writer = CheckpointWriter(
         source: folder.checkpoint, tensors: [],
-        configuration: configurationBytes(request.cut?.reduced.configuration ?? folder.config), extraFiles: [],
-        options: request.options)
+        configuration: configurationBytes(request.cut?.reduced.configuration ?? folder.config),
+        extraFiles: rewrittenFiles,
+        options: request.options, omittedFiles: omittedFiles)
       staged.leftBehind = try writer.writeCompanions(to: place.directory).leftBehind
     }
     return staged

@@ -4,10 +4,14 @@ import TensorStorage
 
 extension HuggingFaceModel {
   package func stage(_ request: StagingRequest) throws -> StagedOutput {
+    if request.options.opset != nil, request.format != .onnx {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--opset"), expected: "an ONNX output", found: request.format.rawValue)
+    }
     switch request.format {
-    case .safetensors: try stageFolder(request)
-    case .onnx: try stageONNX(request)
-    case .gguf: try stageGGUF(request)
+    case .safetensors: return try stageFolder(request)
+    case .onnx: return try stageONNX(request)
+    case .gguf: return try stageGGUF(request)
     }
   }
 
@@ -17,7 +21,7 @@ extension HuggingFaceModel {
     let isCopy = request.cut.map { $0.receipt == nil && request.options.maxShardSize == nil } ?? false
     return try stage(
       request.cut?.reduced ?? converted(to: type), to: request.output, inputs: request.inputs,
-      extraFiles: (request.cut?.receipt).map { [(receiptFileName, $0)] } ?? [], copying: isCopy,
+      extraFiles: rewrittenFiles + ((request.cut?.receipt).map { [(receiptFileName, $0)] } ?? []), copying: isCopy,
       options: request.options, pool: request.pool)
   }
 
@@ -32,7 +36,7 @@ extension HuggingFaceModel {
     let writer = CheckpointWriter(
       source: folder.checkpoint, tensors: reduced.tensors,
       configuration: configurationBytes(reduced.configuration ?? folder.config), extraFiles: extraFiles,
-      options: options)
+      options: options, omittedFiles: omittedFiles)
     let written = copying ? try writer.copyWeights(to: directory) : try writer.write(to: directory, pool: pool)
     return StagedOutput(
       path: directory.temporary, weightBytes: written.weightBytes, leftBehind: written.leftBehind,

@@ -14,35 +14,143 @@ package struct HuggingFaceModel: StoredModel {
   package let receipt: Receipt?
   /// The numbers of the layers that were left out after reading.
   private(set) var droppedLayers: [Int] = []
-  /// The tensors, without those of dropped layers.
-  private let tensors: [NamedTensor]
+  /// The tensors, masked, and without those of dropped layers and the rows of removed tokens.
+  let tensors: [NamedTensor]
+  /// The tokenizer's files for the tokens that stay, when some were removed after reading.
+  private(set) var tokenizerFiles: TokenizerFiles?
+  /// The files beside the weights that are written instead of the folder's own.
+  private(set) var rewrittenFiles: [(name: String, bytes: [UInt8])] = []
+  /// The names of files that are not carried over.
+  private(set) var omittedFiles: Set<String> = []
+  /// Whether the counts of layers come from the tensors.
+  private let allowsRagged: Bool
+  /// Parameters that are zero and not in the files: biases that another class has.
+  private var addedParameters = 0
+  /// Whether the checkpoint was rewritten after reading.
+  private var isRewritten = false
+  /// Sentences about masks that were multiplied in.
+  private var multipliedNotes: [String] = []
+  /// Whether the tensors differ from those of the files.
+  private var isMultiplied = false
 
   /// Opens a directory, a weight file in one, or its shard index.
   ///
-  /// - Parameter allowingRagged: takes per-layer counts from the tensors; a directory with a receipt is read so in any case.
-  init(at path: String, allowingRagged: Bool) throws {
+  /// - Parameters:
+  ///   - allowingRagged: takes per-layer counts from the tensors; a directory with a receipt is read so in any case.
+  ///   - scores: what is said of mask scores that are stored with the weights.
+  init(at path: String, allowingRagged: Bool, scores: ScoreRequest = ScoreRequest()) throws {
     folder = try HuggingFaceFolder(at: path)
     receipt = try Receipt(folder: folder.checkpoint.location.folder)
-    imported = try folder.model(allowingRagged: allowingRagged || receipt != nil)
-    tensors = folder.tensors
+    allowsRagged = allowingRagged || receipt != nil
+    let masking = try folder.masked(by: scores)
+    imported = try folder.model(masking, allowingRagged: allowsRagged)
+    tensors = masking.tensors
+    multipliedNotes = masking.notes
+    isMultiplied = masking.isMasked
     try receipt?.requireFits(imported.layers)
   }
+
+  /// The model with factors multiplied into some of its tensors.
+  private init(_ model: HuggingFaceModel, factors: [String: Weight], note: String) throws {
+    folder = model.folder
+    receipt = model.receipt
+    droppedLayers = model.droppedLayers
+    tensors = model.tensors.map { tensor in
+      var tensor = tensor
+      if let factor = factors[tensor.name] { tensor.weight = tensor.weight.multiplied(by: factor) }
+      return tensor
+    }
+    multipliedNotes = model.multipliedNotes + [note]
+    isMultiplied = true
+    allowsRagged = model.allowsRagged
+    imported = try ImportedModel(
+      config: model.imported.config, configPath: model.folder.configPath, tensors: tensors,
+      allowingRagged: model.receipt != nil)
+  }
+
+  package func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel {
+    try HuggingFaceModel(self, factors: factors, note: note)
+  }
+
+  package var maskableTensors: [NamedTensor] { tensors }
 
   /// The model without some layers.
   private init(_ model: HuggingFaceModel, without layers: [Int]) throws {
     let folder = model.folder
     let rest = try LayerDropping(
-      layers, config: folder.config, configPath: folder.configPath, tensors: model.tensors)
+      layers, config: model.imported.config, configPath: folder.configPath, tensors: model.tensors)
     self.folder = folder
     receipt = nil
     tensors = rest.tensors
+    multipliedNotes = model.multipliedNotes
+    isMultiplied = model.isMultiplied
     droppedLayers = layers
+    allowsRagged = model.allowsRagged
     imported = try ImportedModel(
       config: rest.config, configPath: folder.configPath, tensors: rest.tensors,
       allowingRagged: model.receipt != nil)
   }
 
+  /// The model as a class that adds a bias to attention's output projection, zero so far.
+  private init(_ model: HuggingFaceModel, config: JSONValue, tensors: [NamedTensor]) throws {
+    folder = model.folder
+    receipt = model.receipt
+    self.tensors = tensors
+    droppedLayers = model.droppedLayers
+    imported = try ImportedModel(
+      config: config, configPath: model.folder.configPath, tensors: tensors, allowingRagged: model.receipt != nil)
+    allowsRagged = model.allowsRagged
+    multipliedNotes = model.multipliedNotes
+    isMultiplied = model.isMultiplied
+    tokenizerFiles = model.tokenizerFiles
+    rewrittenFiles = model.rewrittenFiles
+    omittedFiles = model.omittedFiles
+    isRewritten = model.isRewritten
+    addedParameters = imported.parameterCount - model.imported.parameterCount
+  }
+
+  package func withOutputBiases() throws -> (any StoredModel)? {
+    guard let (config, tensors) = try imported.withOutputBiases() else { return nil }
+    return try HuggingFaceModel(self, config: config, tensors: tensors)
+  }
+
+  package var hasOutputBiases: Bool { imported.hasOutputBiases }
+
+  /// The model with fewer tokens.
+  init(_ model: HuggingFaceModel, _ trimming: VocabularyTrimming, omitting omitted: [String]) throws {
+    folder = model.folder
+    receipt = nil
+    droppedLayers = model.droppedLayers
+    allowsRagged = model.allowsRagged
+    multipliedNotes = model.multipliedNotes
+    isMultiplied = model.isMultiplied
+    tensors = trimming.tensors
+    tokenizerFiles = trimming.files
+    rewrittenFiles = trimming.changedFiles
+    omittedFiles = Set(omitted)
+    imported = try ImportedModel(
+      config: trimming.config, configPath: folder.configPath, tensors: trimming.tensors, allowingRagged: allowsRagged)
+  }
+
   package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
+
+  /// The model with another checkpoint in its place.
+  private init(_ model: HuggingFaceModel, rewrittenAs imported: ImportedModel) {
+    folder = model.folder
+    receipt = nil
+    droppedLayers = model.droppedLayers
+    self.imported = imported
+    tensors = imported.storedTensors
+    allowsRagged = model.allowsRagged
+    multipliedNotes = model.multipliedNotes
+    isMultiplied = model.isMultiplied
+    isRewritten = true
+  }
+
+  package var rewritable: ImportedModel? { imported }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel {
+    HuggingFaceModel(self, rewrittenAs: try imported.narrowed(change, allowingRagged: receipt != nil))
+  }
 
   package var format: ModelFormat { .safetensors }
   package var formatName: String { folder.checkpoint.isPyTorch ? pytorchFormatName : format.rawValue }
@@ -51,9 +159,10 @@ package struct HuggingFaceModel: StoredModel {
   package var modelType: String { imported.modelType }
   package var task: ModelTask? { imported.task }
   package var layers: [LayerSummary] { imported.layers }
-  package var parameterCount: Int { imported.parameterCount }
+  package var parameterCount: Int { imported.parameterCount - addedParameters }
   package var storesParametersPlainly: Bool {
-    imported.prunePairs.isEmpty && droppedLayers.isEmpty && !folder.checkpoint.isPyTorch
+    imported.prunePairs.isEmpty && !isMultiplied && droppedLayers.isEmpty && !isRewritten
+      && tokenizerFiles == nil && !folder.checkpoint.isPyTorch && addedParameters == 0
   }
   package var byteCount: Int { folder.checkpoint.files.reduce(0) { $0 + $1.source.size } }
 
@@ -61,7 +170,8 @@ package struct HuggingFaceModel: StoredModel {
 
   package var maskNotes: [String] {
     let pairs = imported.prunePairs.count
-    return pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : []
+    return multipliedNotes
+      + (pairs > 0 ? ["\(pairs) parameters are stored as torch.nn.utils.prune pairs and read multiplied out"] : [])
   }
 
   package var inputPaths: [String] {
@@ -83,7 +193,7 @@ package struct HuggingFaceModel: StoredModel {
 
   package var tensorLines: [Inspection.TensorLine] { Inspection.lines(of: folder.checkpoint) }
 
-  /// Prune pairs are multiplied out, as the proof expects them.
+  /// Prune pairs and masks are multiplied out, as the proof expects them.
   package func storedTensors() throws -> [(name: String, weight: Weight)] {
     if imported.prunePairs.isEmpty { return withoutSharedCopies(tensors.map { ($0.name, $0.weight) }) }
     return withoutSharedCopies(try imported.exported().tensors.map { ($0.name, $0.weight) })
@@ -114,7 +224,7 @@ package struct HuggingFaceModel: StoredModel {
     let exported = try imported.exported(after: (plan, graph), carrier: own)
     var sizes: [String: Int] = [:]
     for tensor in exported.tensors { sizes[tensor.name] = tensor.weight.shape.elementCount }
-    var parameters = parameterCount
+    var parameters = imported.parameterCount
     for binding in imported.bindings {
       parameters += (sizes[binding.tensor] ?? 0) - binding.storedShape.elementCount
     }

@@ -1,67 +1,58 @@
-import CheckpointFormats
 import GraphCompaction
 import ModelArchitectures
 import PollardBase
 import TensorStorage
 
-/// Mask arrays of a NumPy or PyTorch file under the names of a mask file, and the convention they were found in.
-struct ArrayMasks {
-  /// What wrote such files, in words; nil for arrays under their own names.
-  var convention: String?
-  /// Arrays by the names `head_mask`, `kv_group_mask`, `ffn_mask` or `layers.<i>.<name>`.
-  var arrays: [(name: String, weight: Weight)]
-}
-
-extension ArrayMasks {
-  /// The masks of a file; nil for files that are neither NumPy's nor PyTorch's.
-  ///
-  /// - Throws: what reading the file throws, `unknownMask` for PyTorch files of no known convention.
-  init?(_ source: FileSource, layers: [LayerSummary]) throws {
-    if try NumPyFile.recognizes(source) {
-      convention = nil
-      arrays = try NumPyFile(source).arrays
-    } else if try PyTorchFile.recognizes(source) {
-      let file = try PyTorchFile(source)
-      try file.checkStorages(pool: ThreadPool(threadCount: 1))
-      self = try TorchMaskConvention.read(file, layers: layers)
-    } else {
-      return nil
-    }
+extension MaskArrays {
+  /// What wrote masks of units, in words; nil for arrays under their own names.
+  var unitConvention: String? {
+    if isPair { return "TextPruner's tuple of head and neuron masks" }
+    return GateConvention.recognizes(self) ? GateConvention.phrase : nil
   }
 }
 
 extension Model {
-  /// The convention of a mask file, in words; nil for files under their own names.
+  /// The convention of a mask file of units, in words; nil for files under their own names.
   ///
   /// - Throws: what reading the file throws.
-  func maskConvention(of path: String) throws -> String? {
-    try ArrayMasks(FileSource(path: path), layers: layers)?.convention
-  }
+  func maskConvention(of path: String) throws -> String? { try MaskArrays(file: path)?.unitConvention }
 }
 
 extension MaskTable {
-  /// Reads masks from arrays.
+  /// Reads masks from arrays: `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the
+  /// same per layer as `layers.<i>.<name>` with one axis; `layer_mask [layers]`, `vocab_mask [tokens]`, `hidden_mask [channels]`; TextPruner's pair; CoFi's gates.
   ///
   /// - Throws: `unknownMask`, `maskShape`, `maskValue`, with the file's path.
-  init(arrays masks: ArrayMasks, file path: String, layers: [LayerSummary]) throws {
+  init(_ masks: MaskArrays, layers: [LayerSummary]) throws {
     self.init(layerCount: layers.count)
+    if GateConvention.recognizes(masks) {
+      let gates = try GateConvention(masks, layers: layers)
+      heads = gates.heads
+      feedForward = gates.neurons
+      return
+    }
     for (name, weight) in masks.arrays {
+      let name = masks.isPair ? (name == "0" ? "head_mask" : "ffn_mask") : name
       guard weight.type.canBeCast(to: .f32) else {
         throw CompactionError(
-          .unknownMask, file: path, subject: .tensor(name), expected: "numbers or truth values", found: "\(weight.type)"
-        )
+          .unknownMask, file: masks.path, subject: .tensor(name), expected: "numbers or truth values",
+          found: "\(weight.type)")
       }
       let values = try weight.cast(to: .f32).floats()
       guard values.allSatisfy(\.isFinite) else {
-        throw CompactionError(.maskValue, file: path, subject: .tensor(name), found: "NaN or infinity")
+        throw CompactionError(.maskValue, file: masks.path, subject: .tensor(name), found: "NaN or infinity")
       }
       do throws(CompactionError) { try read(name, weight.shape, values, layers: layers) } catch {
-        throw error.inFile(path)
+        throw error.inFile(masks.path)
       }
+    }
+    if let text = masks.hiddenNorm {
+      do throws(CompactionError) { try readHiddenNorm(text) } catch { throw error.inFile(masks.path) }
     }
     guard !masks.arrays.isEmpty else {
       throw CompactionError(
-        .unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no arrays")
+        .unknownMask, file: masks.path,
+        expected: "head_mask, kv_group_mask, ffn_mask, layer_mask, vocab_mask or hidden_mask", found: "no arrays")
     }
   }
 }

@@ -7,7 +7,9 @@ extension MaskTable {
   ///
   ///     {"remove": {"heads": {"0": [1, 3]}, "ffn": {"0": [5]}}}
   ///     {"keep": {"kv_groups": {"2": [0, 1]}}}
+  ///     {"remove": {"layers": [3, 7]}}
   ///     {"pruned_heads": {"0": [1, 3]}}
+  ///     {"remove": {"hidden": [3, 17]}, "hidden_norm": "all"}
   ///     {"remove": {"tensors": [{"name": "layer1.conv1.weight", "axis": 0, "indices": [2, 5]}]}}
   ///
   /// A layer that is not named keeps everything.
@@ -21,7 +23,10 @@ extension MaskTable {
       return
     }
     let verbs = object.keys.filter { $0 == "remove" || $0 == "keep" }
-    guard verbs.count == 1, let verb = verbs.first, object.count == 1, let kinds = object[verb]?.objectValue else {
+    if let norm = object["hidden_norm"] { try readHiddenNorm(norm.stringValue ?? norm.kindDescription) }
+    guard verbs.count == 1, let verb = verbs.first, object.count == (object["hidden_norm"] == nil ? 1 : 2),
+      let kinds = object[verb]?.objectValue
+    else {
       throw CompactionError(
         .maskVerb, expected: #"{"remove": {…}} or {"keep": {…}}"#,
         found: "the keys \(object.keys.joined(separator: ", "))")
@@ -33,9 +38,19 @@ extension MaskTable {
     _ value: JSONValue, as kind: String, removes: Bool, layers: [LayerSummary]
   ) throws(CompactionError) {
     if kind == "tensors", removes { return try readTensors(value) }
+    if kind == "hidden" { return try readChannels(value, removes: removes) }
+    if kind == "layers" {
+      guard let list = value.arrayValue, list.allSatisfy({ $0.intValue != nil }) else {
+        throw CompactionError(
+          .unknownMask, subject: .key(kind), expected: "a list of layer numbers", found: value.kindDescription)
+      }
+      self.layers = .list(list.compactMap(\.intValue), removes: removes)
+      return
+    }
     guard ["heads", "kv_groups", "ffn"].contains(kind) else {
       throw CompactionError(
-        .unknownMask, subject: .key(kind), expected: "heads, kv_groups, ffn, or tensors under remove", found: kind)
+        .unknownMask, subject: .key(kind), expected: "heads, kv_groups, ffn, layers, hidden, or tensors under remove",
+        found: kind)
     }
     guard let entries = value.objectValue else {
       throw CompactionError(

@@ -10,8 +10,24 @@ struct MaskTable {
   var groups: [[Float]?]
   /// Feed-forward neurons.
   var feedForward: [[Float]?]
+  /// The tokens of the vocabulary; nil where the file says nothing of them.
+  var vocabulary: [Float]?
   /// Positions of tensors that go.
   var tensors: [TensorAxisMask] = []
+  /// The residual channels; nil where the file says nothing.
+  var channels: Channels?
+  /// Whole layers, counted through all stacks.
+  var layers = LayerChoice.all
+
+  /// Which layers stay.
+  enum LayerChoice {
+    /// All of them.
+    case all
+    /// Those whose number is 1.
+    case mask([Float])
+    /// Those in a list, or all but those.
+    case list([Int], removes: Bool)
+  }
 
   /// A table that says nothing.
   init(layerCount: Int) {
@@ -20,28 +36,33 @@ struct MaskTable {
     feedForward = heads
   }
 
-  /// Forgets a layer; those behind it move up.
-  mutating func drop(_ layer: Int) {
-    heads.remove(at: layer)
-    groups.remove(at: layer)
-    feedForward.remove(at: layer)
+  /// Keeps what is said of some places in the list of layers, in their order.
+  mutating func keep(_ places: [Int]) {
+    heads = places.map { heads[$0] }
+    groups = places.map { groups[$0] }
+    feedForward = places.map { feedForward[$0] }
   }
+
+  /// Forgets what is said of a layer's heads.
+  mutating func forgetHeads(_ layer: Int) {
+    heads[layer] = nil
+    groups[layer] = nil
+  }
+
+  /// Forgets what is said of a layer's neurons.
+  mutating func forgetNeurons(_ layer: Int) { feedForward[layer] = nil }
 
   /// Reads a mask file: JSON when its first character is a brace, NumPy or PyTorch by their first bytes, else safetensors.
   ///
   /// - Throws: `unknownMask`, `maskShape`, `maskValue`, `maskIndex`, `maskVerb`, and what reading the file throws.
   init(file path: String, layers: [LayerSummary]) throws {
-    let source = try FileSource(path: path)
-    let start = try source.bytes(0..<min(source.size, 64)).first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) }
-    if start == UInt8(ascii: "{") {
-      do throws(CompactionError) {
-        try self.init(json: try readJSON(path), layers: layers)
-      } catch { throw error.inFile(path) }
-    } else if let convention = try ArrayMasks(source, layers: layers) {
-      try self.init(arrays: convention, file: path, layers: layers)
-    } else {
-      try self.init(safetensors: path, layers: layers)
+    if let arrays = try MaskArrays(file: path) {
+      try self.init(arrays, layers: layers)
+      return
     }
+    do throws(CompactionError) {
+      try self.init(json: try readJSON(path), layers: layers)
+    } catch { throw error.inFile(path) }
   }
 
   /// The mask as the compaction pass takes it.

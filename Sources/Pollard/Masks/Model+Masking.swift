@@ -40,6 +40,11 @@ extension Model {
       if let given = request.inputs { paths.append(given) }
     }
     let importance = try importance(request.importance, inputs: inputs, pool: pool, progress: progress)
+    guard importance.layers.contains(where: { !$0.headUnits.isEmpty || !$0.neurons.isEmpty }) else {
+      throw CompactionError(
+        .notScorable, file: paths.first, expected: "layers with heads or neurons that can be removed", found: "none",
+        remedy: "`inspect` names what holds units; channels of convolutions go where their weights are zero")
+    }
     let selection = UnitSelection(importance.layers, request)
     var notes = importance.notes + selection.notes
     if request.metric.needsInputs, request.inputs == nil {

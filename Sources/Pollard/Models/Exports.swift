@@ -1,4 +1,5 @@
 import GraphCompaction
+import ModelArchitectures
 import ModelGraph
 import ModelVerification
 import PollardBase
@@ -22,3 +23,9 @@ public typealias GraphError = PollardBase.GraphError
 public typealias CompactionError = PollardBase.CompactionError
 /// How far a verification has come.
 public typealias VerificationProgress = ModelVerification.VerificationProgress
+/// Over which channels the norms of a model masked by residual channels run.
+public typealias HiddenNorm = GraphCompaction.HiddenNorm
+/// What is said of mask scores that are stored with the weights.
+public typealias ScoreRequest = ModelArchitectures.ScoreRequest
+/// How mask scores become a mask.
+public typealias ScoreRule = ModelArchitectures.ScoreRule

@@ -163,9 +163,11 @@ public struct Inspection: Report {
 /// Inspects a model; where its architecture is not known, headers alone are shown with the reason.
 ///
 /// - Throws: `FormatError` when the weights' headers cannot be read.
-public func inspect(_ path: String) throws -> Inspection {
+public func inspect(_ path: String, scores: ScoreRequest = ScoreRequest()) throws -> Inspection {
+  var scores = scores
+  scores.allowsUndecided = true
   do {
-    return Inspection(try Model(at: path))
+    return Inspection(try Model(at: path, scores: scores))
   } catch let error as FormatError {
     if let headers = try? GGUFCheckpoint(at: path) { return Inspection(headers, path: path, because: error) }
     guard

@@ -18,56 +18,116 @@ public struct Model: Sendable {
   public let path: String
   /// The model as its format holds it.
   package let stored: any StoredModel
-  /// Layers that were left out after reading, by their numbers in the file.
-  public let droppedLayers: [Int]
+  /// The model as it was read, with all its layers.
+  let base: any StoredModel
+  /// What was left out after reading.
+  package let removals: LayerRemovals
+  /// Sentences about layers that could not be left out.
+  var layerNotes: [String] = []
+
+  /// Layers that were left out on request, by their numbers in the file.
+  public var droppedLayers: [Int] { removals.dropped }
+  /// Layers that were left out because they add nothing, by their numbers in the file.
+  public var deadLayers: [Int] { removals.dead }
+  /// The model before residual channels were removed, and what became of them; nil while it has them all.
+  package private(set) var narrowing: Narrowing?
+  /// What became of the vocabulary, when tokens were removed after reading.
+  public private(set) var vocabulary: TrimmedVocabulary?
+  /// The model before tokens were removed.
+  private var storedWhole: (any StoredModel)?
+  /// The mask file whose factors of parameters have been multiplied in.
+  let masksFile: String?
+
   /// The counts of every layer in the file.
-  private let storedLayers: [LayerSummary]
+  var storedLayers: [LayerSummary] { base.layers }
 
   /// What no output file may replace.
   var inputPaths: [String] { [path] + stored.inputPaths }
 
   /// Opens a Hugging Face directory, a weight file in one, its shard index, a GGUF or an ONNX file.
   ///
-  /// - Parameter allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
-  ///   ragged compaction leaves it; a directory with a receipt is read so in any case.
+  /// - Parameters:
+  ///   - allowingRagged: takes per-layer counts from the tensors where the configuration has one count for all layers, as a
+  ///     ragged compaction leaves it; a directory with a receipt is read so in any case.
+  ///   - scores: from where on mask scores keep that a checkpoint of movement pruning holds.
   /// - Throws: `FormatError`, naming file, tensor or key.
-  /// - Complexity: O(size of the headers); no weights are read.
-  public init(at path: String, allowingRagged: Bool = false) throws {
+  /// - Complexity: O(size of the headers); no weights are read, except for mask scores.
+  public init(at path: String, allowingRagged: Bool = false, scores: ScoreRequest = ScoreRequest()) throws {
     self.path = path
-    droppedLayers = []
+    removals = LayerRemovals()
+    masksFile = nil
     if path.hasSuffix(".gguf") || GGUFCheckpoint.recognizes(path) {
       stored = try GGUFStoredModel(at: path)
     } else if try ONNXStoredModel.recognizes(path) {
       stored = try ONNXStoredModel(at: path)
     } else {
-      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged)
+      stored = try HuggingFaceModel(at: path, allowingRagged: allowingRagged, scores: scores)
     }
-    storedLayers = stored.layers
+    base = stored
+    if !scores.isEmpty, !(stored is HuggingFaceModel) {
+      throw CompactionError(
+        .optionDoesNotApply, subject: .option("--threshold"), expected: "a checkpoint with mask_scores",
+        found: "a model in \(stored.format.rawValue)")
+    }
   }
 
-  private init(_ whole: Model, _ stored: any StoredModel, droppedLayers: [Int]) {
+  init(_ whole: Model, _ stored: any StoredModel, _ removals: LayerRemovals) {
     path = whole.path
+    base = whole.base
     self.stored = stored
-    self.droppedLayers = droppedLayers
-    storedLayers = whole.storedLayers
+    self.removals = removals
+    masksFile = whole.masksFile
   }
 
-  /// The model without some of its layers, the others numbered anew; layers of an encoder and a decoder are counted through.
-  ///
-  /// This changes the function: it is a decision, never a finding.
-  ///
-  /// - Throws: `cannotExpress` for layers that do not exist, for all of them, and where the configuration cannot say what remains.
-  public func dropping(layers: [Int]) throws -> Model {
-    let layers = Set(layers).sorted()
-    if layers.isEmpty { return self }
-    return Model(self, try stored.dropping(layers: layers), droppedLayers: layers)
+  /// The model with what a mask file says of parameters multiplied in.
+  init(_ whole: Model, _ stored: any StoredModel, masksFile: String) {
+    path = whole.path
+    base = stored
+    self.stored = stored
+    removals = whole.removals
+    self.masksFile = masksFile
   }
 
-  /// The masks of a file, which speak of the layers as they are stored.
-  func unitMask(file: String) throws -> UnitMask {
-    var table = try MaskTable(file: file, layers: storedLayers)
-    for layer in droppedLayers.reversed() { table.drop(layer) }
-    return table.unitMask
+  /// The same function under a class that has a bias for attention's output, as zeros; nil where there is none.
+  func withOutputBiases() throws -> Model? {
+    try stored.withOutputBiases().map {
+      var model = Model(self, $0, removals)
+      model.narrowing = narrowing
+      model.layerNotes = layerNotes
+      (model.vocabulary, model.storedWhole) = (vocabulary, storedWhole)
+      return model
+    }
+  }
+
+  /// The model with all its residual channels.
+  var unnarrowed: Model { narrowing.map { Model(self, $0.whole, removals) } ?? self }
+
+  /// The model with a narrower one in its place.
+  init(_ whole: Model, narrowed stored: any StoredModel, _ narrowing: Narrowing) {
+    self.init(whole, stored, whole.removals)
+    layerNotes = whole.layerNotes
+    self.narrowing = narrowing
+  }
+
+  /// The masks of residual channels in a file; nil where it says nothing of them.
+  func channelMask(file: String) throws -> MaskTable.Channels? {
+    try masksParametersOnly(file) ? nil : MaskTable(file: file, layers: base.layers).channels
+  }
+
+  /// A model with fewer tokens, or one with all of them again.
+  init(_ other: Model, _ stored: any StoredModel, vocabulary: TrimmedVocabulary?) {
+    self.init(other, stored, other.removals)
+    layerNotes = other.layerNotes
+    self.vocabulary = vocabulary
+    storedWhole = vocabulary == nil ? nil : other.stored
+  }
+
+  /// The model with all its tokens; nil where none were removed.
+  var whole: Model? { storedWhole.map { Model(self, $0, vocabulary: nil) } }
+
+  /// The masks of a file, as it has them.
+  func maskTable(file: String) throws -> MaskTable {
+    try MaskTable(file: file, layers: base.layers)
   }
 
   /// The computation.
@@ -94,18 +154,24 @@ public struct Model: Sendable {
   public func plan(
     masks: MaskSource = .zeros, options: PlanOptions = PlanOptions(), pool: ThreadPool = .allProcessors
   ) throws -> CompactionPlan {
-    if masks == .zeros {
+    var mask: UnitMask?
+    if case .file(let path) = masks {
+      mask = try unitMask(file: path)
+      if narrowing == nil, try channelMask(file: path)?.selection != nil {
+        throw CompactionError(.widthNotAsked, file: path, remedy: "ask for it with --width")
+      }
+    }
+    if mask == nil {
       prefetch()
       try stored.checkIntegrity(pool: pool)
     }
     let map = try stored.dimensionMap()
-    var mask: UnitMask?
-    if case .file(let path) = masks { mask = try unitMask(file: path) }
     let request = CompactionRequest(
       mask: mask, shape: options.shape, loader: options.loader, roundTo: options.roundTo,
       requantizes: options.requantises, writesBlocks: options.writesBlocks && (options.format ?? format) == .gguf,
       allowsPadding: options.allowsPadding,
-      allowsRetarget: options.allowsRetarget)
+      allowsRetarget: options.allowsRetarget
+    ).folding(options.folds, writing: options.format ?? format)
     return try CompactionPlan(
       map: map, request: request, rules: try stored.loaderRules(writing: options.format ?? format), pool: pool)
   }
@@ -127,6 +193,8 @@ public struct PlanOptions: Sendable, Hashable {
   public var allowsRetarget: Bool
   /// Whether packed numbers may be rounded anew where a cut goes through their blocks.
   public var requantises: Bool
+  /// Whether units that contribute a constant go and a bias takes up what they contribute: equal up to rounding.
+  public var folds = false
   /// Whether units share the fate of their block where the output is packed; a report of what is dead looks at each alone.
   var writesBlocks = true
 

@@ -41,6 +41,35 @@ package protocol StoredModel: Sendable {
   ///
   /// - Throws: `cannotExpress` where that is no model of the format.
   func dropping(layers: [Int]) throws -> any StoredModel
+  /// Whether the format can hold a layer without its attention or its feed-forward network.
+  var canLackParts: Bool { get }
+  /// The model without parts of layers that add nothing.
+  func lacking(_ parts: [IdlePart]) throws -> any StoredModel
+
+  /// The same function under a class whose attention adds a bias to its output, zero so far, so that constants can be folded into it; nil where
+  /// no such class is known or the model's own is one.
+  func withOutputBiases() throws -> (any StoredModel)?
+  /// Whether attention adds a bias to its output.
+  var hasOutputBiases: Bool { get }
+  /// The checkpoint whose tensors and configuration can be rewritten for fewer residual channels; nil where the format has none.
+  var rewritable: ImportedModel? { get }
+  /// The model with its checkpoint rewritten for fewer residual channels.
+  func narrowed(_ change: WidthChange) throws -> any StoredModel
+
+  /// The model with some of its tokens, ids numbered anew.
+  ///
+  /// - Throws: `optionDoesNotApply` where the format has no tokenizer files to rewrite, and what `VocabularyTrimming` throws.
+  func keeping(tokens: TokenSelection) throws -> (model: any StoredModel, vocabulary: TrimmedVocabulary)
+
+  /// The tensors that masks of single parameters may name.
+  var maskableTensors: [NamedTensor] { get }
+  /// The model with factors multiplied into some of its tensors; each has its tensor's shape, or extents of 1.
+  ///
+  /// - Parameters:
+  ///   - factors: by the names of `maskableTensors`.
+  ///   - note: a sentence about them for reports.
+  /// - Throws: `optionDoesNotApply` where the format has no such tensors.
+  func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel
 
   /// What stock loaders of a format accept of this model.
   func loaderRules(writing format: ModelFormat) throws -> LoaderRules
@@ -86,10 +115,18 @@ extension StoredModel {
   package var formatName: String { format.rawValue }
   package var maskNotes: [String] { [] }
   package func checkIntegrity(pool: ThreadPool) throws(FormatError) {}
-  package func dropping(layers: [Int]) throws -> any StoredModel {
+  package func withOutputBiases() throws -> (any StoredModel)? { nil }
+  package var hasOutputBiases: Bool { false }
+  package var rewritable: ImportedModel? { nil }
+  package func narrowed(_ change: WidthChange) throws -> any StoredModel { self }
+  package var canLackParts: Bool { false }
+  package func lacking(_ parts: [IdlePart]) throws -> any StoredModel { self }
+  package var maskableTensors: [NamedTensor] { [] }
+  package func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel {
     throw CompactionError(
-      .optionDoesNotApply, subject: .option("--drop-layers"), expected: "a checkpoint with numbered layers",
-      found: "\(format.rawValue), a graph", remedy: "drop the layers of the checkpoint it was exported from")
+      .optionDoesNotApply, subject: .option("--masks"), expected: "masks of heads and neurons",
+      found: "masks of single parameters for a model in \(format.rawValue)",
+      remedy: "mask the checkpoint that it was made from")
   }
   package var configuration: JSONValue? { nil }
   package var importedModel: ImportedModel? { nil }

@@ -34,6 +34,26 @@ package struct ONNXStoredModel: StoredModel {
     layers = Self.layers(map, receipt)
   }
 
+  /// The same file with another graph.
+  private init(_ model: ONNXStoredModel, graph: Graph) throws(GraphError) {
+    imported = model.imported
+    self.graph = graph
+    map = try DimensionMap(graph, options: .graph)
+    layers = map.layers.map(LayerSummary.init)
+    receipt = nil
+    path = model.path
+    folder = model.folder
+  }
+
+  package func dropping(layers: [Int]) throws -> any StoredModel {
+    try ONNXStoredModel(self, graph: graph.bypassing(map.bypass(ofLayers: layers)))
+  }
+
+  package var canLackParts: Bool { true }
+  package func lacking(_ parts: [IdlePart]) throws -> any StoredModel {
+    try ONNXStoredModel(self, graph: graph.bypassing(parts))
+  }
+
   /// The counts of every layer; what has only one unit left is no dimension any more, and then the receipt tells.
   private static func layers(_ map: DimensionMap, _ receipt: Receipt?) -> [LayerSummary] {
     var found = map.layers.map(LayerSummary.init)

@@ -69,7 +69,7 @@ extension Model {
   ///   - allLayers: whether hidden states are written as well, as `hidden_states.<i>`.
   ///   - count: how often the model is evaluated.
   ///   - precision: the arithmetic; in double precision floating-point outputs are F64.
-  /// - Throws: `GraphError` for inputs that do not fit, `FormatError` from reading or writing.
+  /// - Throws: `GraphError` for inputs that do not fit and outputs that no file holds, `FormatError` from reading or writing.
   @discardableResult
   public func run(
     inputs: String, outputs: String?, allLayers: Bool = false, repeating count: Int = 1,
@@ -90,7 +90,7 @@ extension Model {
     let parts = results.keys.sorted().flatMap { results[$0]?.parts(named: $0) ?? [] }
     if let outputs {
       try TensorFile.write(
-        parts.map { ($0.name, TensorFile.weight($0.tensor)) }, to: outputs, replacing: replacing,
+        parts.map { ($0.name, try TensorFile.weight($0.tensor, named: $0.name)) }, to: outputs, replacing: replacing,
         inputs: [inputs] + inputPaths, pool: pool)
     }
     let profile = count > 1 ? try executor.profile(inputs: tensors) : [:]

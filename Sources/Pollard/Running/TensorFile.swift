@@ -48,18 +48,28 @@ enum TensorFile {
     try output.commit()
   }
 
-  /// A tensor's content as it is written.
-  static func weight(_ tensor: Tensor) -> Weight {
+  /// A tensor's content as it is written: integers in their own type, doubles as F64, other floating-point numbers as F32.
+  ///
+  /// - Parameter name: the tensor's, for the error.
+  /// - Throws: `GraphError` `unsupported` for strings, which no file of tensors holds.
+  static func weight(_ tensor: Tensor, named name: String) throws(GraphError) -> Weight {
     let shape = Shape(tensor.extents)
     switch tensor.type {
-    case .i64, .i32: return .integers(tensor.integers(), shape: shape)
+    case .string:
+      throw GraphError(
+        .unsupported, subject: .value(name), expected: "numbers or truth values, as files of tensors hold them",
+        found: "STRING\(tensor.extents)", remedy: "leave out --outputs, or cast the value in the model")
     case .bool: return .literal(bytes: tensor.truths().map { $0 ? 1 : 0 }, type: .bool, shape: shape)
-    case .f64:
-      let bytes = tensor.doubles().flatMap { value in
-        (0..<8).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * UInt64($0))) }
-      }
-      return .literal(bytes: bytes, type: .f64, shape: shape)
+    case .f64: return .literal(bytes: bytes(of: tensor.doubles().map(\.bitPattern), 8), type: .f64, shape: shape)
+    case let type where !type.isFloatingPoint:
+      let numbers = tensor.integers().map { UInt64(bitPattern: $0) }
+      return .literal(bytes: bytes(of: numbers, type.byteCount ?? 1), type: type, shape: shape)
     default: return .floats(tensor.floats(), shape: shape)
     }
+  }
+
+  /// The low bytes of numbers, little-endian.
+  private static func bytes(of numbers: [UInt64], _ width: Int) -> [UInt8] {
+    numbers.flatMap { number in (0..<width).map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) } }
   }
 }

@@ -51,7 +51,9 @@ struct RandomInputs {
     let past = max(1, length / 4)
     if name.contains("past") { return past }
     // A mask over a cache and the new tokens.
-    if name.contains("total") || (name.contains("mask") && hasPast) { return past + length }
+    if name.contains("total") || (name.contains("mask") && hasPast) {
+      return past.addingReportingOverflow(length).overflow ? .max : past + length
+    }
     if name.contains("batch") || (axis == 0 && !name.contains("seq")) { return options.batch }
     if name.contains("height") || name.contains("width") { return 32 }
     if name.contains("channel") { return 3 }
@@ -116,7 +118,9 @@ struct RandomInputs {
     let last = max(extents.last ?? 1, 1)
     if isMask {
       var mask = Array(repeating: Int64(1), count: count)
-      if extents.count == 2, extents[0] > 1 { for place in (count - length / 4)..<count { mask[place] = 0 } }
+      if extents.count == 2, extents[0] > 1 {
+        for place in (count - min(length, extents[1]) / 4)..<count { mask[place] = 0 }
+      }
       return mask
     }
     if name.hasSuffix("input_ids") { return (0..<count).map { _ in Int64(random.next() % UInt64(vocabulary)) } }

@@ -1,3 +1,4 @@
+import ModelArchitectures
 import ModelVerification
 import PollardBase
 
@@ -9,6 +10,8 @@ public struct Verification: Report {
   public var original: String
   /// The compacted model's path.
   public var compacted: String
+  /// The tokens that the verdict is about, where the compacted model does not have all of them.
+  public var keptTokens: KeptTokens?
 
   /// Whether the two are the same function.
   public var equal: Bool { report.equal }
@@ -22,6 +25,13 @@ public struct Verification: Report {
 
   /// The document that `--json` prints.
   public var json: JSONValue {
+    guard let keptTokens else { return document }
+    return document.settingKey(
+      "vocabulary",
+      to: ["before": JSONValue(keptTokens.before), "kept": JSONValue(keptTokens.count)])
+  }
+
+  private var document: JSONValue {
     [
       "schema": reportSchema, "equal": JSONValue(equal), "bit_identical": bitIdentical.map { JSONValue($0) } ?? .null,
       "max_abs": report.run.map { number($0.comparison.maximumAbsolute) } ?? .null,
@@ -38,7 +48,10 @@ public struct Verification: Report {
       "ok": JSONValue(proof.ok), "kept_tensors": JSONValue(proof.keptTensors),
       "removed_units": JSONValue(proof.removedUnits),
       "dead": JSONValue(proof.dead), "declared": JSONValue(proof.declared), "constant": JSONValue(proof.constant),
-      "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven), "problems": strings(proof.problems),
+      "folded": JSONValue(proof.folded), "padded": JSONValue(proof.padded), "unproven": JSONValue(proof.unproven),
+      "dead_layers": .array(proof.deadLayers.map { JSONValue($0) }),
+      "dropped_layers": .array(proof.droppedLayers.map { JSONValue($0) }), "dead_parts": JSONValue(proof.deadParts),
+      "problems": strings(proof.problems),
     ]
   }
 
@@ -90,17 +103,21 @@ public struct Verification: Report {
     if let proof = report.proof {
       lines.append(
         "  proof      \(verdict(proof.ok))  \(proof.keptTensors) tensors \(isRounded ? "rounded, " : "")byte for byte; \(proof.removedUnits) units removed: "
-          + "\(proof.dead) dead, \(proof.declared) declared, \(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
+          + "\(proof.dead) dead, \(proof.declared) declared\(proof.folded > 0 ? ", \(proof.folded) folded" : ""), "
+          + "\(proof.unproven) unproven; \(proof.padded) fill (mapping from \(report.mapping))"
       )
+      if let line = layerLine(proof) { lines.append("             " + line) }
     } else {
       lines.append("  proof      not applied")
     }
     if let run = report.run {
       let comparison = run.comparison
       let agreement =
-        comparison.isBitIdentical
+        comparison.isBitIdentical && report.foldedBiases == 0
         ? "bit-identical in \(comparison.values.count) compared tensors"
-        : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
+        : report.foldedBiases > 0
+          ? "differences of at most \(rounded(comparison.maximumShare * 1e9, 1))e-9 of the largest value"
+          : "max |difference| \(comparison.maximumAbsolute), \(comparison.maximumULP) ULP"
       let arithmetic = comparison.precision == .double ? ", in double precision" : ""
       lines.append("  run        \(verdict(run.ok))  \(agreement), \(run.inputs)\(arithmetic)")
       if let distance = run.distanceFromUnmasked {
@@ -108,6 +125,11 @@ public struct Verification: Report {
       }
     } else {
       lines.append("  run        not applied")
+    }
+    if let keptTokens {
+      lines.append(
+        "  vocabulary \(keptTokens.count) of \(keptTokens.before) tokens: logits of these are compared; the others have none, so what is said may differ"
+      )
     }
     if !equal, let firstDifference { lines.append("  first difference: \(firstDifference)") }
     if let divergence = report.run?.comparison.divergence {
@@ -123,18 +145,42 @@ public struct Verification: Report {
   private var isRounded: Bool { (report.roundedTensors ?? 0) > 0 }
 
   private var equalSentence: String {
+    let folded = report.foldedBiases > 0 ? ", constants folded into biases" : ""
+    if report.rescaled {
+      return "equal up to rounding: the compacted model is the masked original's function, its norms compensated"
+        + folded
+    }
     if report.asksForProof {
-      return isRounded
-        ? "equal: the compacted model is the masked original's function, some tensors rounded anew; outputs agree within the tolerance"
-        : "equal: the compacted model is the masked original's function"
+      let sentence = "the compacted model is the masked original's function\(folded)"
+      if isRounded { return "equal: \(sentence), some tensors rounded anew; outputs agree within the tolerance" }
+      return report.foldedBiases > 0 ? "equal up to rounding: \(sentence)" : "equal: \(sentence)"
     }
     if report.proof == nil {
       return
         "equal within the tolerance: outputs agree on these inputs; the weights are not proved to be the original's, rounded"
     }
-    return isRounded
-      ? "equal: every weight is the original's, rounded to its type; outputs agree within the tolerance"
-      : "equal: every weight is the original's, and the outputs are the same bits"
+    return isRounded || report.foldedBiases > 0
+      ? "equal: every weight is the original's, rounded to its type\(folded); outputs agree within the tolerance"
+      : report.run?.comparison.isBitIdentical == true
+        ? "equal: every weight is the original's, and the outputs are the same bits"
+        : "equal: every weight is the original's; outputs agree within the tolerance"
+  }
+
+  private func layerLine(_ proof: VerificationReport.Proof) -> String? {
+    var parts: [String] = []
+    if let first = proof.deadLayers.first {
+      parts.append(
+        proof.deadLayers.count == 1
+          ? "layer \(first) is gone and adds nothing"
+          : "layers \(humanIndices(proof.deadLayers)) are gone and add nothing")
+    }
+    if proof.deadParts > 0, proof.deadLayers.isEmpty {
+      parts.append(
+        "\(proof.deadParts) part\(proof.deadParts == 1 ? " of a layer is gone and adds" : "s of layers are gone and add") nothing"
+      )
+    }
+    if !proof.droppedLayers.isEmpty { parts.append("layers \(humanIndices(proof.droppedLayers)) dropped as told") }
+    return parts.isEmpty ? nil : parts.joined(separator: "; ")
   }
 
   private func verdict(_ ok: Bool) -> String { ok ? "ok  " : "FAIL" }
@@ -154,7 +200,7 @@ public struct Verification: Report {
     )
     for (name, ok, problems) in legs {
       let inner =
-        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(xml(problems.joined(separator: "\n")))</failure>" : ""
+        ok == nil ? "<skipped/>" : ok == false ? "<failure>\(problems.map(xml).joined(separator: "\n"))</failure>" : ""
       lines.append("  <testcase classname=\"\(xml(compacted))\" name=\"\(name)\">\(inner)</testcase>")
     }
     lines.append("</testsuite>")

@@ -1,3 +1,4 @@
+import GraphCompaction
 import GraphExecution
 
 /// The arithmetic of a run.
@@ -25,6 +26,8 @@ public struct VerificationOptions: Sendable, Hashable {
   public var tolerance: Double?
   /// The arithmetic of both runs.
   public var precision: RunPrecision
+  /// Over which channels the norms of a model masked by channels run; nil for what the mask file says, else over all.
+  public var hiddenNorm: HiddenNorm?
 
   /// Creates options; the defaults are the command line's.
   public init(

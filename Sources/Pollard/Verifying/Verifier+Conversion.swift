@@ -20,11 +20,7 @@ extension Verifier {
   /// written out, is compared by counts. Proof: every tensor is the original's, cut and rounded to the type it is stored in. Run: the same bits
   /// where nothing was rounded; else within the tolerance of the narrowest type, or the one that is asked for.
   func conversionReport() throws -> VerificationReport {
-    var problems: [String] = []
-    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
-      problems.append(
-        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
-    }
+    var problems = whole.problems + vocabularyProblems()
     guard let (plan, mapping) = try conversionPlan(&problems) else {
       return VerificationReport(
         structure: .init(problems: problems), proof: nil, run: nil, mapping: "none", asksForProof: false)
@@ -35,11 +31,12 @@ extension Verifier {
     let isSame = computation.map { $0.differences.isEmpty && $0.remarks.isEmpty }
     let proof = try conversionProof(plan, expected, computation?.separated ?? [], &problems)
     var run: VerificationReport.Run?
-    do { run = try convertedRun(proof, isSame: isSame) } catch let failure as ComparedModelFailure {
+    do { if runs { run = try convertedRun(plan, proof, isSame: isSame) } } catch let failure as ComparedModelFailure {
       problems.append(failure.description)
     }
     var report = VerificationReport(
-      structure: .init(problems: problems), proof: proof.verdict, run: run, mapping: mapping, asksForProof: false)
+      structure: .init(problems: problems), proof: proof.verdict, run: run, mapping: mapping, asksForProof: false,
+      foldedBiases: plan.folds.count)
     report.notes = compacted.stored.loaderRemarks + (computation?.remarks ?? [])
     report.roundedTensors = proof.tensors?.roundedTensors
     return report
@@ -54,8 +51,10 @@ extension Verifier {
   private func conversionPlan(_ problems: inout [String]) throws -> (CompactionPlan, String)? {
     if let receipt = compacted.receipt, fits(receipt) {
       let plan = withFactors(CompactionPlan(layers: receipt.layers, dimensions: receipt.dimensions))
-      compareCounts(Model.layers(original.layers, after: plan), &problems)
-      return problems.isEmpty ? (plan, "the receipt") : nil
+      var differences: [String] = []
+      compareCounts(Model.layers(original.layers, after: plan), &differences)
+      problems += differences
+      return differences.isEmpty ? (try withFolds(plan, &problems), "the receipt") : nil
     }
     guard original.layers.count == compacted.layers.count else {
       problems.append("expected \(original.layers.count) layers, found \(compacted.layers.count)")
@@ -190,7 +189,9 @@ extension Verifier {
 
   // MARK: Run
 
-  private func convertedRun(_ weights: Weights, isSame: Bool?) throws -> VerificationReport.Run? {
+  private func convertedRun(
+    _ plan: CompactionPlan, _ weights: Weights, isSame: Bool?
+  ) throws -> VerificationReport.Run? {
     let masked = try maskedGraph()
     let values = masked.outputs.compactMap { output -> ComparedValue? in
       let name = masked[output].name
@@ -199,15 +200,16 @@ extension Verifier {
       }
     }
     if values.isEmpty { return nil }
-    let given = try options.inputs.map(TensorFile.read)
+    let given = try options.inputs.map { try smallerInputs(TensorFile.read($0)) }
     let inputs = try given ?? RandomInputs.make(for: original, options: options)
     let otherNames = Set(compacted.graph.inputs.map { compacted.graph[$0].name })
     let names = Set(masked.inputs.map { masked[$0].name })
     let comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs.filter { names.contains($0.key) },
-      otherInputs: inputs.filter { otherNames.contains($0.key) }, unmasked: isMasked ? original.graph : nil,
-      precision: options.precision.computing, pool: pool, progress: progress)
-    let (share, reason) = try runTolerance(masked, weights, isSame: isSame)
+      reference: try whole.maskedGraph() ?? masked, other: compacted.graph, values: whole.renamed(values),
+      inputs: inputs.filter { names.contains($0.key) }, otherInputs: inputs.filter { otherNames.contains($0.key) },
+      unmasked: isMasked ? (whole.model ?? original).graph : nil, precision: precision(of: plan), pool: pool,
+      progress: progress)
+    let (share, reason) = try runTolerance(masked, plan, weights, isSame: isSame)
     return VerificationReport.Run(
       ok: comparison.comparesOutputs && comparison.isWithin(share), comparison: comparison,
       inputs: RandomInputs.phrase(inputs, options: options)
@@ -216,23 +218,28 @@ extension Verifier {
   }
 
   /// How far outputs may lie apart, and why.
-  private func runTolerance(_ masked: Graph, _ weights: Weights, isSame: Bool?) throws -> (Double, String) {
+  private func runTolerance(
+    _ masked: Graph, _ plan: CompactionPlan, _ weights: Weights, isSame: Bool?
+  ) throws -> (Double, String) {
     if let stated = options.tolerance { return (stated, "as given") }
-    if isSame == true, weights.tensors?.isLossless == true { return (0, "") }
-    guard let row = toleranceRow(masked, compacted.graph) else {
+    let fold = foldTolerance(plan)?.share ?? 0
+    if isSame == true, weights.tensors?.isLossless == true { return (fold, "biases hold constants, rounded") }
+    guard let row = toleranceRow(masked, compacted.graph, precision(of: plan)) else {
       throw CompactionError(
         .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
         found: storedTypes(masked, compacted.graph).joined(separator: ", "), remedy: "state one with --tolerance")
     }
-    return (row.share, row.reason)
+    return fold > row.share ? (fold, "biases hold constants, rounded") : (row.share, row.reason)
   }
 
   /// The tolerance for the types of two graphs' weights.
-  func toleranceRow(_ first: Graph, _ second: Graph) -> FormatTolerance.Row? {
+  func toleranceRow(
+    _ first: Graph, _ second: Graph, _ precision: ComputingPrecision? = nil
+  ) -> FormatTolerance.Row? {
     let weights = [first, second].flatMap { graph in graph.initializers.compactMap { graph[$0].initializer } }
     return FormatTolerance.row(
       for: Set(weights.filter { $0.blockFormat == nil }.map(\.storedType).filter(\.isFloatingPoint)),
-      formats: Set(weights.compactMap(\.blockFormat)), precision: options.precision.computing)
+      formats: Set(weights.compactMap(\.blockFormat)), precision: precision ?? options.precision.computing)
   }
 
   private func storedTypes(_ graphs: Graph...) -> [String] {

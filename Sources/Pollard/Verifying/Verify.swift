@@ -28,14 +28,30 @@ public func verify(
   original: Model, compacted: Model, masks: MaskSource? = nil, options: VerificationOptions = VerificationOptions(),
   pool: ThreadPool = .allProcessors, progress: VerificationProgress.Handler? = nil
 ) throws -> Verification {
-  var verifier = try Verifier(original: original, compacted: compacted, masks: masks, options: options, pool: pool)
+  var original = try original.masked(by: masks)
+  if let width = compacted.receipt?.width, original.narrowing == nil, original.hasChannels(width.units.before) {
+    let verifier = WidthVerifier(
+      original: original, compacted: compacted, claimed: width, masks: masks, options: options, pool: pool,
+      progress: progress)
+    return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+  }
+  if case .file(let path)? = masks, compacted.receipt?.vocabulary != nil {
+    original = try original.dropping(layers: original.layersOff(file: path))
+  }
+  var verifier = try Verifier(
+    original: original.withTokens(of: compacted), compacted: compacted, masks: masks, options: options, pool: pool)
   verifier.progress = progress
-  return Verification(report: try verifier.report(), original: original.path, compacted: compacted.path)
+  return Verification(
+    report: try verifier.report(), original: original.path, compacted: compacted.path,
+    keptTokens: verifier.original.vocabulary?.kept)
 }
 
 /// One verification: the models, the verifier's own masks, and the map between them.
 struct Verifier {
+  /// The original without the layers that are gone from the compacted model.
   let original: Model
+  /// The original with the layers among them that add nothing, and how its values are called there.
+  let whole: WholeOriginal
   let compacted: Model
   let options: VerificationOptions
   let pool: ThreadPool
@@ -44,21 +60,25 @@ struct Verifier {
   let wishes: [LayerWish]
   /// The units outside of layers that they declare off, for each of the map's.
   let otherWishes: [Set<Int>]
+  /// Whether the models are run; not where another run takes its place.
+  var runs = true
   /// Is told how far the verification has come.
   var progress: VerificationProgress.Handler?
 
   init(original: Model, compacted: Model, masks: MaskSource?, options: VerificationOptions, pool: ThreadPool) throws {
-    self.original = original
+    whole = try WholeOriginal(original, compacted, masks, pool: pool)
+    let rest = try whole.model == nil ? whole.rest.withBiases(of: compacted) : whole.rest
+    self.original = rest
     self.compacted = compacted
     self.options = options
     self.pool = pool
-    map = try original.stored.dimensionMap()
-    guard case .file(let path)? = masks else {
+    map = try rest.stored.dimensionMap()
+    guard case .file(let path)? = masks, let mask = try rest.unitMask(file: path) else {
       wishes = map.layers.map { _ in LayerWish() }
       otherWishes = map.others.map { _ in [] }
       return
     }
-    (wishes, otherWishes) = try original.unitMask(file: path).wishes(for: map)
+    (wishes, otherWishes) = try mask.wishes(for: map)
   }
 
   func report() throws -> VerificationReport {
@@ -66,11 +86,7 @@ struct Verifier {
     if original.format != compacted.format || isInOtherTypes {
       return try conversionReport()
     }
-    var problems: [String] = []
-    if let dropped = compacted.receipt?.droppedLayers, dropped != original.droppedLayers {
-      problems.append(
-        "layers \(humanIndices(dropped)) of the original were dropped; --drop-layers says that this is wanted")
-    }
+    var problems = whole.problems + vocabularyProblems()
     if original.stored.task != compacted.stored.task {
       problems.append(
         "\(original.stored.className ?? "a model") became \(compacted.stored.className ?? "another model")")
@@ -80,9 +96,10 @@ struct Verifier {
       problems.append("\(original.layers.count) layers became \(compacted.layers.count)")
       return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
     }
-    guard let (mapping, source) = try mappedPlan(&problems) else {
+    guard let (found, source) = try mappedPlan(&problems) else {
       return VerificationReport(structure: .init(problems: problems), proof: nil, run: nil, mapping: "none")
     }
+    let mapping = try withFolds(found, &problems)
     let expectedGraph = try mapping.apply(to: map)
     let names = original.stored.initializerNames.union(compacted.stored.initializerNames)
     var pairs: [ValueID: ValueID]?
@@ -112,10 +129,12 @@ struct Verifier {
     var run: VerificationReport.Run?
     let rounded = expected.roundedTensors
     let usual = rounded.isEmpty ? nil : toleranceRow(original.graph, compacted.graph)
-    do { run = try self.run(mapping, pairs: pairs, usual: usual) } catch let failure as ComparedModelFailure {
+    do { if runs { run = try self.run(mapping, pairs: pairs, usual: usual) } } catch let failure as ComparedModelFailure
+    {
       problems.append(failure.description)
     }
-    var report = VerificationReport(structure: .init(problems: problems), proof: proof, run: run, mapping: source)
+    var report = VerificationReport(
+      structure: .init(problems: problems), proof: proof, run: run, mapping: source, foldedBiases: mapping.folds.count)
     if !rounded.isEmpty {
       report.roundedTensors = rounded.count
       report.notes.append(
@@ -130,7 +149,8 @@ struct Verifier {
       return (withFactors(CompactionPlan(layers: receipt.layers, dimensions: receipt.dimensions)), "the receipt")
     }
     do {
-      return (withFactors(try CompactionPlan.matching(map, compacted.graph, pool: pool)), "matching rows")
+      let plan = try withConstants(CompactionPlan.matching(map, compacted.graph, pool: pool))
+      return (withFactors(plan), "matching rows")
     } catch let error as CompactionError {
       problems.append(error.description)
       return nil
@@ -204,10 +224,10 @@ struct Verifier {
       let wish = wishes[index]
       tally(
         &proof, "layer \(index), head", gone[index].heads, fill[index].heads, verdicts.heads, masked[index].heads,
-        declared: wish.heads)
+        declared: wish.heads, folded: plan.layers[index].heads?.units.folded ?? [])
       tally(
         &proof, "layer \(index), neuron", gone[index].neurons, fill[index].neurons, verdicts.neurons,
-        masked[index].neurons, declared: wish.neurons)
+        masked[index].neurons, declared: wish.neurons, folded: plan.layers[index].neurons?.folded ?? [])
       let off = wish.heads.subtracting(gone[index].heads).subtracting(fill[index].heads)
       let offNeurons = wish.neurons.subtracting(gone[index].neurons).subtracting(fill[index].neurons)
       if plan.layers[index].heads != nil, let unit = off.min() {
@@ -218,6 +238,7 @@ struct Verifier {
       }
     }
     try proveOthers(plan, &proof)
+    whole.tally(&proof)
     for (verdicts, claimed) in zip(verdicts, constant) {
       proof.constant += claimed.heads.count { verdicts.heads[$0]?.isConstant ?? false }
       proof.constant += claimed.neurons.count { verdicts.neurons[$0]?.isConstant ?? false }
@@ -246,7 +267,7 @@ struct Verifier {
 
   private func tally(
     _ proof: inout VerificationReport.Proof, _ name: String, _ gone: Set<Int>, _ fill: Set<Int>,
-    _ verdicts: [Int: UnitVerdict], _ masked: [Int: UnitVerdict], declared: Set<Int>
+    _ verdicts: [Int: UnitVerdict], _ masked: [Int: UnitVerdict], declared: Set<Int>, folded: Set<Int> = []
   ) {
     proof.padded += fill.count
     proof.removedUnits += gone.count
@@ -254,6 +275,10 @@ struct Verifier {
       let isFill = fill.contains(unit)
       switch verdicts[unit] {
       case .dead?: if !isFill { proof.dead += 1 }
+      case .constant? where folded.contains(unit):
+        // That the bias holds what the unit contributed is shown by the tensors, which hold the recomputed one.
+        proof.constant += 1
+        proof.folded += 1
       case .void? where masked[unit] == .void:
         proof.unproven += 1
         proof.problems.append("\(name) \(unit) has weights that are not finite, so zeros prove nothing about it")
@@ -271,46 +296,30 @@ struct Verifier {
   }
 
   /// The masked original: every declared unit's readers are zero, scaled ones are scaled.
-  func maskedGraph() throws -> Graph {
-    let layers = zip(map.layers, wishes).map { units, wish in
-      LayerPlan(
-        index: units.index,
-        heads: units.heads.map {
-          HeadPlan(
-            units: UnitPlan(
-              before: $0.count, kept: Array(0..<$0.count), padded: wish.heads.sorted(), rescaled: wish.headFactors),
-            groupsBefore: $0.groupCount)
-        },
-        neurons: units.neurons.map {
-          UnitPlan(
-            before: $0.size, kept: Array(0..<$0.size), padded: wish.neurons.sorted(), rescaled: wish.neuronFactors)
-        })
-    }
-    let dimensions = zip(map.others, otherWishes).map { other, off in
-      DimensionPlan(
-        name: other.name, kind: other.dimension.kind,
-        units: UnitPlan(before: other.dimension.size, kept: Array(0..<other.dimension.size), padded: off.sorted()))
-    }
-    return try CompactionPlan(layers: layers, dimensions: dimensions).apply(to: map, fill: .readers)
-  }
+  func maskedGraph() throws -> Graph { try map.maskedGraph(wishes, others: otherWishes) }
 
   /// - Parameter usual: the tolerance where numbers were rounded anew; nil asks for the same bits.
   private func run(
     _ plan: CompactionPlan, pairs: [ValueID: ValueID]?, usual: FormatTolerance.Row?
   ) throws -> VerificationReport.Run? {
-    let tolerance = options.tolerance ?? usual?.share ?? 0
     let reason =
       options.tolerance == nil ? usual.map { ", tolerance \($0.share) of the largest value (\($0.reason))" } : nil
     let masked = try maskedGraph()
-    let values = comparedValues(plan, masked, pairs: pairs)
+    let tokens = try WholeVocabulary(self, masked)
+    let values = whole.renamed(comparedValues(plan, masked, pairs: pairs))
     guard values.contains(where: { $0.kind == .output }) else { return nil }
     let inputs = try options.inputs.map(TensorFile.read) ?? RandomInputs.make(for: original, options: options)
-    let otherInputs = try cut(inputs, by: plan)
+    let smaller = try tokens?.smallerInputs(inputs, areGiven: options.inputs != nil) ?? inputs
+    let otherInputs = try cut(smaller, by: plan)
     var comparison = try RunComparison(
-      reference: masked, other: compacted.graph, values: values, inputs: inputs, otherInputs: otherInputs,
-      unmasked: isMasked ? original.graph : nil, precision: options.precision.computing, pool: pool, progress: progress)
+      reference: try tokens?.graph ?? whole.maskedGraph() ?? masked, other: compacted.graph,
+      values: tokens?.values(values) ?? values, inputs: tokens?.inputs(smaller) ?? inputs, otherInputs: otherInputs,
+      unmasked: isMasked ? (original.whole ?? whole.model ?? original).graph : nil, precision: precision(of: plan),
+      pool: pool, progress: progress)
     guard comparison.comparesOutputs else { return nil }
-    if !comparison.isWithin(tolerance), let pairs {
+    let folding = foldTolerance(plan)
+    let tolerance = folding.map { max($0.share, usual?.share ?? 0) } ?? options.tolerance ?? usual?.share ?? 0
+    if folding == nil, !comparison.isWithin(tolerance), let pairs {
       let positions = try ValuePositions(plan, in: map)
       comparison.divergence = try Divergence.find(
         reference: masked, other: compacted.graph, pairs: pairs,
@@ -318,12 +327,13 @@ struct Verifier {
           positions.cuts(of: value)?.map {
             ComparedAxis(axis: $0.axis, positions: $0.positions, otherPositions: $0.compactPositions)
           }
-        }, inputs: inputs, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
+        }, inputs: smaller, otherInputs: otherInputs, precision: options.precision.computing, pool: pool,
         progress: progress)
     }
     return VerificationReport.Run(
       ok: comparison.isWithin(tolerance), comparison: comparison,
-      inputs: RandomInputs.phrase(inputs, options: options) + (reason ?? ""),
+      inputs: RandomInputs.phrase(inputs, options: options) + (folding?.phrase ?? reason ?? "")
+        + (tokens == nil ? "" : " of the tokens that stay"),
       distanceFromUnmasked: comparison.distanceFromUnmasked)
   }
 
@@ -342,7 +352,7 @@ struct Verifier {
 
   /// Whether the verifier's masks declare anything off.
   var isMasked: Bool {
-    wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty })
+    whole.isMasked || wishes.contains(where: { $0 != LayerWish() }) || otherWishes.contains(where: { !$0.isEmpty })
   }
 
   /// Heads, neurons, hidden states and outputs, in the order of the graph.

@@ -85,18 +85,32 @@ public final class AtomicDirectory: Sendable {
 
   /// Copies a folder with all it holds, links followed. What is neither file nor folder is refused by name.
   ///
-  /// - Parameter depthLimit: how many folders deep the copy may go, against links that lead in circles.
+  /// - Parameter depthLimit: how many folders deep the copy may go.
+  /// - Throws: `cannotOpen` for a link that leads to a folder around it, and for folders nested too deeply.
   public func copyFolder(_ source: String, as name: String, depthLimit: Int = 32) throws(FormatError) {
+    let around = Directories.identity(of: Paths.parent(source))
+    try copyFolder(source, as: name, depthLimit: depthLimit, around: [around].compactMap { $0 })
+  }
+
+  private func copyFolder(
+    _ source: String, as name: String, depthLimit: Int, around: [FileIdentity]
+  ) throws(FormatError) {
     guard depthLimit > 0 else {
-      throw FormatError(.cannotOpen, file: source, expected: "fewer nested folders", found: "a link in a circle?")
+      throw FormatError(.cannotOpen, file: source, expected: "fewer nested folders", found: "more than can be copied")
     }
+    let own = Directories.identity(of: source)
+    guard !around.contains(where: { $0 == own }) else {
+      throw FormatError(
+        .cannotOpen, file: source, expected: "a folder of its own", found: "a link to a folder that it lies in")
+    }
+    let around = around + [own].compactMap { $0 }
     try createFolder(name)
     for entry in try Directories.names(in: source) {
       let from = Paths.join(source, entry)
       let to = Paths.join(name, entry)
       switch Directories.kind(of: from) {
       case .file?: try copyFile(from, as: to)
-      case .directory?: try copyFolder(from, as: to, depthLimit: depthLimit - 1)
+      case .directory?: try copyFolder(from, as: to, depthLimit: depthLimit - 1, around: around)
       case nil: throw FormatError(.cannotOpen, file: from, found: "a link that leads nowhere")
       default: throw FormatError(.cannotOpen, file: from, expected: "a file or folder", found: "something else")
       }

@@ -64,6 +64,22 @@ extension Weight {
     return values
   }
 
+  /// All elements of a small tensor as double-precision numbers, row-major.
+  ///
+  /// - Throws: as `read(elements:into:scratch:)`.
+  public func doubles() throws(FormatError) -> [Double] {
+    guard type != .f64 else {
+      var scratch = EvaluationScratch()
+      var values = [Double](repeating: 0, count: shape.elementCount)
+      try Self.filling(&values) { (buffer) throws(FormatError) in
+        try read(elements: 0..<shape.elementCount, into: UnsafeMutableRawBufferPointer(buffer), scratch: &scratch)
+      }
+      return values
+    }
+    // Wider integers are rounded to single precision, as everywhere that floats are asked for.
+    return try cast(to: .f32).floats().map { Double($0) }
+  }
+
   private static func filling<Element>(
     _ array: inout [Element], _ body: (UnsafeMutableBufferPointer<Element>) throws(FormatError) -> Void
   ) throws(FormatError) {

@@ -107,6 +107,11 @@ extension Weight {
     literal(bytes: littleEndianBytes(values.map(\.bitPattern)), type: .f32, shape: shape)
   }
 
+  /// An F64 tensor with the given elements, row-major.
+  public static func doubles(_ values: [Double], shape: Shape) -> Weight {
+    literal(bytes: littleEndianBytes(values.map(\.bitPattern)), type: .f64, shape: shape)
+  }
+
   /// An I64 tensor with the given elements, row-major.
   public static func integers(_ values: [Int64], shape: Shape) -> Weight {
     literal(bytes: littleEndianBytes(values), type: .i64, shape: shape)

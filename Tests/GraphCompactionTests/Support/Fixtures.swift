@@ -236,15 +236,16 @@ extension CompactionPlan {
     _ map: DimensionMap, mask: UnitMask? = nil, shape: CompactionShape = .ragged, rules: [LoaderRule] = [],
     loader: String? = nil, roundTo: Int = 1, requantizes: Bool = false,
     writesBlocks: Bool = true,
-    allowsPadding: Bool = true, allowsRetarget: Bool = false, insists: Bool = false
+    allowsPadding: Bool = true, allowsRetarget: Bool = false, insists: Bool = false, folds: Bool = false,
+    addsBiases: Bool = false
   ) throws -> CompactionPlan {
-    try CompactionPlan(
-      map: map,
-      request: CompactionRequest(
-        mask: mask, shape: shape, loader: loader, roundTo: roundTo, requantizes: requantizes,
-        writesBlocks: writesBlocks,
-        allowsPadding: allowsPadding, allowsRetarget: allowsRetarget, allowsNearlyEverything: insists),
-      rules: LoaderRules(rules), pool: pool)
+    var request = CompactionRequest(
+      mask: mask, shape: shape, loader: loader, roundTo: roundTo, requantizes: requantizes,
+      writesBlocks: writesBlocks,
+      allowsPadding: allowsPadding, allowsRetarget: allowsRetarget, allowsNearlyEverything: insists)
+    request.folds = folds
+    request.addsBiases = addsBiases
+    return try CompactionPlan(map: map, request: request, rules: LoaderRules(rules), pool: pool)
   }
 }
 

@@ -43,7 +43,7 @@ extension SentencePieceModel {
 }
 
 /// Writes the fields of a protobuf message.
-private struct ProtobufWriter {
+struct ProtobufWriter {
   private(set) var output: [UInt8] = []
 
   mutating func varint(_ field: UInt64, _ value: UInt64) {
@@ -64,6 +64,9 @@ private struct ProtobufWriter {
     raw(UInt64(value.count))
     output += value
   }
+
+  /// A field as another message has it.
+  mutating func copy(_ field: ArraySlice<UInt8>) { output += field }
 
   private mutating func raw(_ value: UInt64) {
     var rest = value

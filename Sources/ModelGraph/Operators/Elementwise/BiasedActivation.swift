@@ -12,7 +12,7 @@ import PollardBase
 struct BiasedActivation: Operator {
   let name: OperatorName
   let formula: String
-  let function: @Sendable (Float) -> Float
+  let function: @Sendable (Double) -> Double
 
   var documentation: OperatorDocumentation {
     OperatorDocumentation(
@@ -48,11 +48,11 @@ struct BiasedActivation: Operator {
 
   static let all = [
     BiasedActivation(name: OperatorName("BiasGelu", domain: "com.microsoft"), formula: "z·Φ(z)") { z in
-      0.5 * z * (1 + erff(z * 0.70710678))
+      0.5 * z * (1 + erf(z * 0.5.squareRoot()))
     },
     BiasedActivation(
       name: OperatorName("FastGelu", domain: "com.microsoft"),
       formula: "z/2·(1 + tanh(0.797885·z + 0.035677·z³))"
-    ) { z in 0.5 * z * (1 + tanhf(0.797885 * z + 0.035677 * z * z * z)) },
+    ) { z in 0.5 * z * (1 + tanh(0.797885 * z + 0.035677 * z * z * z)) },
   ]
 }

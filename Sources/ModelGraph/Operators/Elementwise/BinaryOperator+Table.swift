@@ -20,8 +20,8 @@ extension BinaryOperator {
     BinaryOperator(
       "Mod", "the remainder of a / b", since: 13, sizes: remainder,
       isNonNegative: { $0.isNonNegative && $1.isNonNegative }
-    ) { fmodf($0, $1) },
-    BinaryOperator("Pow", "a^b", since: 15, sizes: power) { powf($0, $1) },
+    ) { fmod($0, $1) },
+    BinaryOperator("Pow", "a^b", since: 15, sizes: power) { pow($0, $1) },
     BinaryOperator("PRelu", "a if a ≥ 0 else b·a", since: 16, absorption: .quotient) { $0 >= 0 ? $0 : $1 * $0 },
   ]
 

@@ -25,7 +25,7 @@ struct BinaryOperator: Operator {
   let isExact: Bool
   /// Whether minus infinity and a finite number give minus infinity again, so that a mask stays one.
   let keepsMasks: Bool
-  let function: @Sendable (Float, Float) -> Float
+  let function: @Sendable (Double, Double) -> Double
   /// The same on symbolic sizes, for shape arithmetic; nil when it does not stay within sizes.
   let sizes: (@Sendable (Size, Size) -> Size?)?
   /// Whether a result that does not stay within sizes is still certainly zero or more, given the operands.
@@ -34,7 +34,7 @@ struct BinaryOperator: Operator {
   init(
     _ name: String, _ formula: String, since version: Int, absorption: Absorption = .none, result: Result = .operand,
     isExact: Bool = false, keepsMasks: Bool = false, sizes: (@Sendable (Size, Size) -> Size?)? = nil,
-    isNonNegative: (@Sendable (Size, Size) -> Bool)? = nil, _ function: @escaping @Sendable (Float, Float) -> Float
+    isNonNegative: (@Sendable (Size, Size) -> Bool)? = nil, _ function: @escaping @Sendable (Double, Double) -> Double
   ) {
     self.name = OperatorName(name)
     self.formula = formula
@@ -102,8 +102,8 @@ struct BinaryOperator: Operator {
   }
 
   private func combine(
-    _ a: (ElementState, Float), _ b: (ElementState, Float), isKnown: Bool
-  ) -> (ElementState, Float) {
+    _ a: (ElementState, Double), _ b: (ElementState, Double), isKnown: Bool
+  ) -> (ElementState, Double) {
     let worst = max(a.0, b.0)
     if worst == .poisoned {
       let isMask = keepsMasks && [a, b].allSatisfy { $0.0 < .poisoned || $0.1 == -.infinity }
@@ -115,7 +115,7 @@ struct BinaryOperator: Operator {
     // Rounded constants that are near each other compare one way here and another way in another runtime.
     if result == .truth, worst == .constant, !isKnown { return (.unknown, 0) }
     let value = function(a.1, b.1)
-    if !value.isFinite { return (.poisoned, 0) }
+    if !Float(value).isFinite { return (.poisoned, 0) }
     // Of constants, which may be rounded, a difference or a product is not taken for zero.
     let isZero = value == 0 && (worst == .zero || isExact || result == .truth)
     return isZero ? (.zero, 0) : (.constant, value)

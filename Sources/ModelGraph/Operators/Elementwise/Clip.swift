@@ -56,9 +56,9 @@ struct Clip: Operator {
   }
 
   /// A bound as a number; nil when it is computed.
-  private func bound(_ slot: Int, _ attribute: String, _ context: ZeroContext) throws(FormatError) -> Float? {
-    let open: Float = slot == 1 ? -.infinity : .infinity
-    guard context.node.input(slot) != nil else { return context.node.float(attribute) ?? open }
+  private func bound(_ slot: Int, _ attribute: String, _ context: ZeroContext) throws(FormatError) -> Double? {
+    let open: Double = slot == 1 ? -.infinity : .infinity
+    guard context.node.input(slot) != nil else { return context.node.float(attribute).map { Double($0) } ?? open }
     guard let state = try context.state(slot), let first = state.packed.first else { return nil }
     if first == .poisoned { return nil }
     return first == .zero ? 0 : first == .constant ? state.packedConstants[0] : nil

@@ -20,15 +20,15 @@ struct UnaryOperator: Operator {
   let givesTruth: Bool
   /// Whether the result is zero only where the function is, never by rounding.
   let isExact: Bool
-  /// The function on one number, as precise as the standard library; decides what zeros and constants become.
-  let function: @Sendable (Float, Node) -> Float
+  /// The function on one number in double precision, as precise as the standard library; decides what zeros and constants become.
+  let function: @Sendable (Double, Node) -> Double
   /// The same on symbolic sizes, for shape arithmetic; nil when it does not stay within sizes.
   let sizes: (@Sendable (Size) -> Size?)?
 
   init(
     _ name: String, _ formula: String, since version: Int = 0, domain: String = "", source: String? = nil,
     isExact: Bool = false, givesTruth: Bool = false, sizes: (@Sendable (Size) -> Size?)? = nil,
-    _ function: @escaping @Sendable (Float, Node) -> Float
+    _ function: @escaping @Sendable (Double, Node) -> Double
   ) {
     self.name = OperatorName(name, domain: domain)
     self.formula = formula

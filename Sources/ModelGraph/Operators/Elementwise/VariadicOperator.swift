@@ -8,12 +8,12 @@ struct VariadicOperator: Operator {
   let version: Int
   /// Whether zero comes out only where the function is zero, never by rounding.
   let isExact: Bool
-  let function: @Sendable ([Float]) -> Float
+  let function: @Sendable ([Double]) -> Double
   let sizes: (@Sendable (Size, Size) -> Size?)?
 
   init(
     _ name: String, _ formula: String, since version: Int, isExact: Bool = false,
-    sizes: (@Sendable (Size, Size) -> Size?)? = nil, _ function: @escaping @Sendable ([Float]) -> Float
+    sizes: (@Sendable (Size, Size) -> Size?)? = nil, _ function: @escaping @Sendable ([Double]) -> Double
   ) {
     self.name = OperatorName(name)
     self.formula = formula
@@ -69,7 +69,7 @@ struct VariadicOperator: Operator {
       let worst = elements.map(\.0).max() ?? .zero
       if worst >= .unknown { return (worst, 0) }
       let value = function(elements.map(\.1))
-      if !value.isFinite { return (.poisoned, 0) }
+      if !Float(value).isFinite { return (.poisoned, 0) }
       return value == 0 && (worst == .zero || isExact) ? (.zero, 0) : (.constant, value)
     }
     if let result { context.set(0, result) }
@@ -81,7 +81,7 @@ struct VariadicOperator: Operator {
       $0.min() ?? 0
     },
     VariadicOperator("Sum", "a + b + …", since: 13) { $0.reduce(0, +) },
-    VariadicOperator("Mean", "(a + b + …) / n", since: 13) { $0.reduce(0, +) / Float(max($0.count, 1)) },
+    VariadicOperator("Mean", "(a + b + …) / n", since: 13) { $0.reduce(0, +) / Double(max($0.count, 1)) },
   ]
 
   private static func larger(_ a: Size, _ b: Size, smallest: Bool = false) -> Size? {

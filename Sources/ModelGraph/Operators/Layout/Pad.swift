@@ -71,7 +71,7 @@ struct Pad: Operator {
     }
     var value = TokenState(shape: [], all: .zero)
     if context.node.input(2) != nil { value = try context.state(2) ?? TokenState(shape: [], all: .unknown) }
-    if let old = context.node.float("value"), old != 0 { value = TokenState(shape: [], numbers: [old]) }
+    if let old = context.node.float("value"), old != 0 { value = TokenState(shape: [], numbers: [Double(old)]) }
     let touched = Set(shape.indices.filter { axis in widths.map { $0[axis] != (Size(0), Size(0)) } ?? true })
     var one = shape
     for axis in touched { one[axis] = 1 }

@@ -26,7 +26,8 @@ struct FusedMatMul: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard var state = try product(context.node)?.state(&context) else { return }
-    if let alpha = context.node.float("alpha"), alpha != 1 {
+    let alpha = context.node.number("alpha", default: 1)
+    if alpha != 1 {
       for index in state.packed.indices { state.packedConstants[index] *= alpha }
     }
     context.set(0, state)

@@ -45,10 +45,10 @@ struct Gemm: Operator {
 
   func propagate(_ context: inout ZeroContext) throws(FormatError) {
     guard var state = try product(context.node).state(&context) else { return }
-    let alpha = context.node.float("alpha") ?? 1
+    let alpha = context.node.number("alpha", default: 1)
     if alpha != 1 { for index in state.packed.indices { state.packedConstants[index] *= alpha } }
     if context.node.input(2) != nil {
-      let beta = context.node.float("beta") ?? 1
+      let beta = context.node.number("beta", default: 1)
       guard let addend = try context.state(2) else { return }
       let sum = TokenState.combined([state, addend], shape: state.shape) { parts in
         let worst = max(parts[0].0, parts[1].0)

@@ -87,7 +87,9 @@ struct MatrixProduct: Sendable {
       ContractionTerms(
         node: context.index, activationSlot: left, terms: terms,
         consumerZero: zip(structure.rowNonzero, structure.rowNonfinite).map { !$0 && !$1 },
-        producerZero: activation.map { $0 == .zero }, activationPoisoned: activation.map { $0 == .poisoned }))
+        producerZero: activation.map { $0 == .zero }, activationPoisoned: activation.map { $0 == .poisoned },
+        constants: terms.contains(.constant)
+          ? (0..<rows).map { joined.packedConstants[joined.packed.count == rows ? $0 : 0] } : []))
     // A term that is not finite spoils every result alike, which leaves the model without a finite output and so outside of what verdicts
     // speak about; only what a column itself holds marks that column.
     let inherited = activation.contains(.poisoned)

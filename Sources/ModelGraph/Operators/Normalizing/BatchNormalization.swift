@@ -44,7 +44,7 @@ struct BatchNormalization: Operator {
       guard let vector = try context.state(slot), vector.shape == [x.shape[axis]] else { return }
       vectors.append(vector.reshaped(x.shape.indices.map { $0 == axis ? x.shape[axis] : 1 }))
     }
-    let epsilon = context.node.float("epsilon") ?? 1e-5
+    let epsilon = context.node.number("epsilon", default: 1e-5)
     let result = TokenState.combined([x] + vectors, shape: x.shape) { parts in
       let worst = parts.map(\.0).max() ?? .unknown
       if worst == .poisoned { return (.poisoned, 0) }
@@ -56,7 +56,7 @@ struct BatchNormalization: Operator {
       if scale.0 == .zero || parts[0].0 == .zero && mean.0 == .zero { return shift }
       if parts[0].0 == .unknown { return (.unknown, 0) }
       let value = (parts[0].1 - mean.1) / (parts[4].1 + epsilon).squareRoot() * scale.1 + shift.1
-      return value.isFinite ? (.constant, value) : (.poisoned, 0)
+      return Float(value).isFinite ? (.constant, value) : (.poisoned, 0)
     }
     if let result { context.set(0, result) }
   }

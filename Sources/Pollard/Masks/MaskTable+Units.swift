@@ -1,44 +1,22 @@
-import CheckpointFormats
 import GraphCompaction
 import ModelArchitectures
 import PollardBase
 import TensorStorage
 
 extension MaskTable {
-  /// Reads `head_mask [layers, heads]`, `kv_group_mask [layers, key/value heads]` and `ffn_mask [layers, neurons]`, or the same per layer as
-  /// `layers.<i>.<name>` with one axis.
-  init(safetensors path: String, layers: [LayerSummary]) throws {
-    self.init(layerCount: layers.count)
-    let file = try SafetensorsFile(path: path)
-    for record in file.tensors {
-      let values = try Self.values(record, in: file)
-      guard values.allSatisfy(\.isFinite) else {
-        throw CompactionError(.maskValue, file: path, subject: .tensor(record.name), found: "NaN or infinity")
-      }
-      do throws(CompactionError) {
-        try read(record.name, record.shape, values, layers: layers)
-      } catch { throw error.inFile(path) }
-    }
-    guard file.tensors.count > 0 else {
-      throw CompactionError(
-        .unknownMask, file: path, expected: "head_mask, kv_group_mask or ffn_mask", found: "no tensors")
-    }
-  }
-
-  private static func values(_ record: TensorRecord, in file: SafetensorsFile) throws -> [Float] {
-    guard record.type.canBeCast(to: .f32) else {
-      throw CompactionError(
-        .unknownMask, file: file.source.path, subject: .tensor(record.name), expected: "numbers or truth values",
-        found: "\(record.type)")
-    }
-    let weight = Weight.stored(
-      file.source, byteOffset: record.byteRange.lowerBound, type: record.type, shape: record.shape)
-    return try weight.cast(to: .f32).floats()
-  }
-
+  /// Reads one array under its name.
+  ///
+  /// - Throws: `unknownMask`, `maskShape`.
   mutating func read(
     _ name: String, _ shape: Shape, _ values: [Float], layers: [LayerSummary]
   ) throws(CompactionError) {
+    if name == "layer_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(.maskShape, subject: .tensor(name), expected: "one axis", found: "\(shape)")
+      }
+      self.layers = .mask(values)
+      return
+    }
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     if parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]) {
       guard layers.indices.contains(layer) else {
@@ -47,6 +25,20 @@ extension MaskTable {
         )
       }
       try set(String(parts[2]), layer, values, of: name, shape, layers)
+      return
+    }
+    if name == "hidden_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(.maskShape, subject: .tensor(name), expected: "one axis", found: "\(shape)")
+      }
+      return readChannels(values)
+    }
+    if name == "vocab_mask" {
+      guard shape.rank == 1 else {
+        throw CompactionError(
+          .maskShape, subject: .tensor(name), expected: "[vocabulary size]", found: "\(shape)")
+      }
+      vocabulary = values
       return
     }
     let widths = Set(layers.compactMap { Self.count(name, $0) }).subtracting([0])
@@ -89,9 +81,10 @@ extension MaskTable {
   }
 
   private static func unknown(_ name: String) -> CompactionError {
-    let later = ["expert_mask", "layer_mask", "vocab_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
+    let later = ["expert_mask"].contains { name == $0 || name.hasSuffix("." + $0) }
     return CompactionError(
-      .unknownMask, subject: .tensor(name), expected: "head_mask, kv_group_mask or ffn_mask",
+      .unknownMask, subject: .tensor(name),
+      expected: "head_mask, kv_group_mask, ffn_mask, layer_mask, vocab_mask or hidden_mask, or the name of a parameter of the model with _mask",
       found: later ? "a kind of mask that does not work yet" : "another name")
   }
 }
