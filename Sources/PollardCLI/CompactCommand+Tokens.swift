@@ -2,11 +2,7 @@ import Pollard
 
 extension CompactCommand {
   /// The model with the tokens that `--keep-tokens`, `--drop-unused` or the masks ask for.
-  func selectingTokens(of whole: @autoclosure () throws -> Model) throws -> Model {
-    if keepTokens != nil, dropUnused != nil {
-      throw UsageError(description: "--keep-tokens and --drop-unused name the tokens that stay in two ways; give one")
-    }
-    let model = try whole()
+  func selectingTokens(of model: Model) throws -> Model {
     var request: TokenRequest?
     if let keepTokens { request = .tokens(file: keepTokens) }
     if let dropUnused { request = .corpus(file: dropUnused) }

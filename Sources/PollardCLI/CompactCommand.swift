@@ -87,6 +87,9 @@ struct CompactCommand: ParsableCommand {
 
   func run() throws {
     let dropped = try layerNumbers(dropLayers)
+    if keepTokens != nil, dropUnused != nil {
+      throw UsageError(description: "--keep-tokens and --drop-unused name the tokens that stay in two ways; give one")
+    }
     let format = try OutputFormat.choose(to, output: output, verb: "compact")
     guard let shape = ShapePolicy(rawValue: shape) else {
       throw UsageError(description: "--shape takes auto, ragged or uniform, not \(shape)")

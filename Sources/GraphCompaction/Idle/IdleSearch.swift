@@ -172,7 +172,9 @@ private struct IdleSearch {
         guard let weight = graph[input].initializer, weight.type.isFloatingPoint, weight.type.canBeCast(to: .f32),
           weight.shape.rank == 1
         else { continue }
-        if try !weight.cast(to: .f32).floats().allSatisfy(\.isFinite) { return false }
+        let values = try weight.cast(to: .f32).floats()
+        // A single number may be what masks fill in; the zero rules look at factors.
+        if !values.allSatisfy(values.count == 1 ? { !$0.isNaN } : { $0.isFinite }) { return false }
       }
     }
     return true
