@@ -255,8 +255,13 @@ struct FoldedGraphTests {
     let output = folder("small.\(format.rawValue)")
     let report = try model.compact(
       plan, to: output, options: WriteOptions(format: format, verifies: true), pool: pool)
-    #expect(report.verification?.equal == true, "\(report.verification?.text ?? "")")
-    #expect(report.verification?.bitIdentical == false)
+    let verdict = try #require(report.verification)
+    // GGUF has no place for the pooler, which is all that is missed.
+    let missed = format == .gguf ? ["output pooler_output is missing, for which GGUF has no place"] : []
+    #expect(verdict.report.structure.problems == missed, "\(verdict.text)")
+    #expect(verdict.equal == missed.isEmpty && verdict.report.run?.ok == true, "\(verdict.text)")
+    #expect(format == .onnx || verdict.report.proof?.ok == true)
+    #expect(verdict.bitIdentical == false)
   }
 
   @Test("a GGUF file is folded where it has biases")
