@@ -39,4 +39,14 @@ struct PackedProofTests {
     #expect(FormatTolerance.row(for: [.f32])?.format == nil)
     #expect(FormatTolerance.row(for: [.bf16])?.share == 4e-2)
   }
+
+  @Test("What is proved may be moved further by rounding, and never by as much as outputs are large")
+  func proved() {
+    for row in FormatTolerance.table {
+      let proved = FormatTolerance.proved(row)
+      #expect(proved.share >= row.share && proved.share <= 1 && proved.reason != row.reason)
+    }
+    // A T5 with a gate in Q8_0 moves by a quarter of the largest.
+    #expect(FormatTolerance.row(for: [], formats: [.q8_0]).map { FormatTolerance.proved($0).share >= 0.25 } == true)
+  }
 }

@@ -224,11 +224,12 @@ extension Verifier {
     if let stated = options.tolerance { return (stated, "as given") }
     let fold = foldTolerance(plan)?.share ?? 0
     if isSame == true, weights.tensors?.isLossless == true { return (fold, "biases hold constants, rounded") }
-    guard let row = toleranceRow(masked, compacted.graph, precision(of: plan)) else {
+    guard var row = toleranceRow(masked, compacted.graph, precision(of: plan)) else {
       throw CompactionError(
         .noTolerance, subject: .option("--tolerance"), expected: "a tolerance for weights of these types",
         found: storedTypes(masked, compacted.graph).joined(separator: ", "), remedy: "state one with --tolerance")
     }
+    if isSame == true, weights.verdict?.ok == true { row = FormatTolerance.proved(row) }
     return fold > row.share ? (fold, "biases hold constants, rounded") : (row.share, row.reason)
   }
 
