@@ -10,12 +10,12 @@ package struct HuggingFaceModel: StoredModel {
   /// The files.
   let folder: HuggingFaceFolder
   /// The model as its architecture reads it.
-  let imported: ImportedModel
-  package let receipt: Receipt?
+  private(set) var imported: ImportedModel
+  package private(set) var receipt: Receipt?
   /// The numbers of the layers that were left out after reading.
   private(set) var droppedLayers: [Int] = []
   /// The tensors, masked, and without those of dropped layers and the rows of removed tokens.
-  let tensors: [NamedTensor]
+  private(set) var tensors: [NamedTensor]
   /// The tokenizer's files for the tokens that stay, when some were removed after reading.
   private(set) var tokenizerFiles: TokenizerFiles?
   /// The files beside the weights that are written instead of the folder's own.
@@ -50,106 +50,65 @@ package struct HuggingFaceModel: StoredModel {
     try receipt?.requireFits(imported.layers)
   }
 
-  /// The model with factors multiplied into some of its tensors.
-  private init(_ model: HuggingFaceModel, factors: [String: Weight], note: String) throws {
-    folder = model.folder
-    receipt = model.receipt
-    droppedLayers = model.droppedLayers
-    tensors = model.tensors.map { tensor in
-      var tensor = tensor
-      if let factor = factors[tensor.name] { tensor.weight = tensor.weight.multiplied(by: factor) }
-      return tensor
-    }
-    multipliedNotes = model.multipliedNotes + [note]
-    isMultiplied = true
-    allowsRagged = model.allowsRagged
-    imported = try ImportedModel(
-      config: model.imported.config, configPath: model.folder.configPath, tensors: tensors,
-      allowingRagged: model.receipt != nil)
+  /// The model with another checkpoint in its place; what was noted of it before stays.
+  private func rewritten(_ config: JSONValue, _ tensors: [NamedTensor]) throws -> HuggingFaceModel {
+    var model = self
+    model.tensors = tensors
+    model.imported = try ImportedModel(
+      config: config, configPath: folder.configPath, tensors: tensors, allowingRagged: allowsRagged)
+    return model
   }
 
   package func multiplied(by factors: [String: Weight], note: String) throws -> any StoredModel {
-    try HuggingFaceModel(self, factors: factors, note: note)
+    var model = try rewritten(
+      imported.config,
+      tensors.map { tensor in
+        var tensor = tensor
+        if let factor = factors[tensor.name] { tensor.weight = tensor.weight.multiplied(by: factor) }
+        return tensor
+      })
+    model.multipliedNotes.append(note)
+    model.isMultiplied = true
+    return model
   }
 
   package var maskableTensors: [NamedTensor] { tensors }
 
-  /// The model without some layers.
-  private init(_ model: HuggingFaceModel, without layers: [Int]) throws {
-    let folder = model.folder
-    let rest = try LayerDropping(
-      layers, config: model.imported.config, configPath: folder.configPath, tensors: model.tensors)
-    self.folder = folder
-    receipt = nil
-    tensors = rest.tensors
-    multipliedNotes = model.multipliedNotes
-    isMultiplied = model.isMultiplied
-    droppedLayers = layers
-    allowsRagged = model.allowsRagged
-    imported = try ImportedModel(
-      config: rest.config, configPath: folder.configPath, tensors: rest.tensors,
-      allowingRagged: model.receipt != nil)
-  }
-
-  /// The model as a class that adds a bias to attention's output projection, zero so far.
-  private init(_ model: HuggingFaceModel, config: JSONValue, tensors: [NamedTensor]) throws {
-    folder = model.folder
-    receipt = model.receipt
-    self.tensors = tensors
-    droppedLayers = model.droppedLayers
-    imported = try ImportedModel(
-      config: config, configPath: model.folder.configPath, tensors: tensors, allowingRagged: model.receipt != nil)
-    allowsRagged = model.allowsRagged
-    multipliedNotes = model.multipliedNotes
-    isMultiplied = model.isMultiplied
-    tokenizerFiles = model.tokenizerFiles
-    rewrittenFiles = model.rewrittenFiles
-    omittedFiles = model.omittedFiles
-    isRewritten = model.isRewritten
-    addedParameters = imported.parameterCount - model.imported.parameterCount
-  }
-
   package func withOutputBiases() throws -> (any StoredModel)? {
     guard let (config, tensors) = try imported.withOutputBiases() else { return nil }
-    return try HuggingFaceModel(self, config: config, tensors: tensors)
+    var model = try rewritten(config, tensors)
+    model.addedParameters += model.imported.parameterCount - imported.parameterCount
+    return model
   }
 
   package var hasOutputBiases: Bool { imported.hasOutputBiases }
 
   /// The model with fewer tokens.
-  init(_ model: HuggingFaceModel, _ trimming: VocabularyTrimming, omitting omitted: [String]) throws {
-    folder = model.folder
-    receipt = nil
-    droppedLayers = model.droppedLayers
-    allowsRagged = model.allowsRagged
-    multipliedNotes = model.multipliedNotes
-    isMultiplied = model.isMultiplied
-    tensors = trimming.tensors
-    tokenizerFiles = trimming.files
-    rewrittenFiles = trimming.changedFiles
-    omittedFiles = Set(omitted)
-    imported = try ImportedModel(
-      config: trimming.config, configPath: folder.configPath, tensors: trimming.tensors, allowingRagged: allowsRagged)
+  func trimmed(_ trimming: VocabularyTrimming, omitting omitted: [String]) throws -> HuggingFaceModel {
+    var model = try rewritten(trimming.config, trimming.tensors)
+    model.receipt = nil
+    model.tokenizerFiles = trimming.files
+    model.rewrittenFiles = trimming.changedFiles
+    model.omittedFiles = Set(omitted)
+    return model
   }
 
-  package func dropping(layers: [Int]) throws -> any StoredModel { try HuggingFaceModel(self, without: layers) }
-
-  /// The model with another checkpoint in its place.
-  private init(_ model: HuggingFaceModel, rewrittenAs imported: ImportedModel) {
-    folder = model.folder
-    receipt = nil
-    droppedLayers = model.droppedLayers
-    self.imported = imported
-    tensors = imported.storedTensors
-    allowsRagged = model.allowsRagged
-    multipliedNotes = model.multipliedNotes
-    isMultiplied = model.isMultiplied
-    isRewritten = true
+  package func dropping(layers: [Int]) throws -> any StoredModel {
+    let rest = try LayerDropping(layers, config: imported.config, configPath: folder.configPath, tensors: tensors)
+    var model = try rewritten(rest.config, rest.tensors)
+    model.receipt = nil
+    model.droppedLayers = layers
+    return model
   }
 
   package var rewritable: ImportedModel? { imported }
   package func narrowed(_ change: WidthChange) throws -> any StoredModel {
-    HuggingFaceModel(self, rewrittenAs: try imported.narrowed(change, allowingRagged: receipt != nil))
+    var model = self
+    model.receipt = nil
+    model.imported = try imported.narrowed(change, allowingRagged: allowsRagged)
+    model.tensors = model.imported.storedTensors
+    model.isRewritten = true
+    return model
   }
 
   package var format: ModelFormat { .safetensors }

@@ -114,7 +114,7 @@ extension HuggingFaceModel {
         }
       }
     }
-    return (try HuggingFaceModel(self, trimming, omitting: vocabulary.omittedFiles), vocabulary)
+    return (try trimmed(trimming, omitting: vocabulary.omittedFiles), vocabulary)
   }
 }
 
